@@ -1,0 +1,285 @@
+//! The database as a whole: status file, journal and automatic marks.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::InstalledPackage;
+use super::package::{Entry, EntryError};
+use crate::mapped::Mapped;
+use crate::stanza::{Stanza, Stanzas};
+
+/// Why the database cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DpkgError {
+    /// A file of the database cannot be read.
+    #[error("`{}` cannot be read", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// An entry is damaged.
+    #[error("`{}` is damaged in entry {number} (package `{package}`, byte {offset}): {why}", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// Which entry, counted from 1.
+        number: usize,
+        /// Where it begins, in bytes.
+        offset: usize,
+        /// Its package, as far as readable.
+        package: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// All packages that dpkg knows a version of, by name and architecture.
+#[derive(Clone, Debug, Default)]
+pub struct DpkgDatabase {
+    packages: Vec<InstalledPackage>,
+    journal_files: usize,
+}
+
+impl DpkgDatabase {
+    /// Reads the database of the tree at `root`.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or an entry of it is damaged; the error names the file and the entry.
+    pub fn read(root: &Path) -> Result<Self, DpkgError> {
+        let admin = root.join("var/lib/dpkg");
+        let mut packages = HashMap::new();
+        overlay(&mut packages, &admin.join("status"))?;
+        let journal = journal_files(&admin.join("updates"))?;
+        for file in &journal {
+            overlay(&mut packages, file)?;
+        }
+        let mut packages: Vec<_> = packages.into_values().collect();
+        packages.sort_unstable_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+        let mut database = Self {
+            packages,
+            journal_files: journal.len(),
+        };
+        database.mark_automatic(&root.join("var/lib/apt/extended_states"))?;
+        Ok(database)
+    }
+
+    /// Every package with a version, sorted by name and architecture; removed ones with configuration left, too.
+    pub fn packages(&self) -> &[InstalledPackage] {
+        &self.packages
+    }
+
+    /// The packages of which a version is on the machine.
+    pub fn present(&self) -> impl Iterator<Item = &InstalledPackage> {
+        self.packages.iter().filter(|package| package.status.is_present())
+    }
+
+    /// All architectures of one package.
+    pub fn named(&self, name: &str) -> &[InstalledPackage] {
+        let start = self
+            .packages
+            .partition_point(|package| package.name.as_str() < name);
+        let length = self.packages[start..].partition_point(|package| package.name == name);
+        &self.packages[start..start + length]
+    }
+
+    /// One package. `architecture` is the recorded one; `all` is an architecture of its own here.
+    pub fn get(&self, name: &str, architecture: &str) -> Option<&InstalledPackage> {
+        self.named(name)
+            .iter()
+            .find(|package| package.architecture == architecture)
+    }
+
+    /// How many journal files lie beside the status file: more than none means that dpkg was interrupted, or works
+    /// right now.
+    pub fn journal_files(&self) -> usize {
+        self.journal_files
+    }
+
+    /// The machine's own architecture: that of the package `dpkg`.
+    pub fn native_architecture(&self) -> Option<&str> {
+        self.named("dpkg")
+            .iter()
+            .find(|package| package.status.is_present())
+            .map(|package| &*package.architecture)
+    }
+
+    /// Adds the marks of packages that APT installed only because others need them.
+    fn mark_automatic(&mut self, file: &Path) -> Result<(), DpkgError> {
+        let bytes = match Mapped::open(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => result.map_err(|source| DpkgError::Unreadable {
+                file: file.to_owned(),
+                source,
+            })?,
+        };
+        let native = self.native_architecture().unwrap_or_default().to_owned();
+        for (_, stanza) in Stanzas::new(&bytes) {
+            if stanza.field("Auto-Installed") != Some(b"1") {
+                continue;
+            }
+            let (Some(name), Some(architecture)) = (stanza.text("Package"), stanza.text("Architecture"))
+            else {
+                continue;
+            };
+            for package in &mut self.packages {
+                // APT files packages of architecture `all` under the native one.
+                let filed_under = if package.architecture == "all" {
+                    &native
+                } else {
+                    &package.architecture
+                };
+                if package.name == name && *filed_under == architecture {
+                    package.automatic = true;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lays the entries of `file` over what is known, as dpkg does with its journal: an entry replaces the former one.
+fn overlay(packages: &mut HashMap<(String, String), InstalledPackage>, file: &Path) -> Result<(), DpkgError> {
+    let bytes = Mapped::open(file).map_err(|source| DpkgError::Unreadable {
+        file: file.to_owned(),
+        source,
+    })?;
+    for (number, (offset, stanza)) in Stanzas::new(&bytes).enumerate() {
+        match InstalledPackage::parse(stanza) {
+            Ok(Entry::Package(package)) => {
+                packages.insert((package.name.clone(), package.architecture.clone()), package);
+            }
+            Ok(Entry::Absent { name, architecture }) => {
+                packages.remove(&(name, architecture));
+            }
+            Err(why) => return Err(damaged(file, number, offset, stanza, &why)),
+        }
+    }
+    Ok(())
+}
+
+fn damaged(file: &Path, number: usize, offset: usize, stanza: Stanza<'_>, why: &EntryError) -> DpkgError {
+    DpkgError::Damaged {
+        file: file.to_owned(),
+        number: number + 1,
+        offset,
+        package: stanza.package().map_or_else(
+            || "unknown".into(),
+            |name| String::from_utf8_lossy(name).into_owned(),
+        ),
+        why: why.to_string(),
+    }
+}
+
+/// The journal files, oldest first: four digits each. dpkg also keeps a scratch file there, which is not part of it.
+fn journal_files(folder: &Path) -> Result<Vec<PathBuf>, DpkgError> {
+    let unreadable = |source| DpkgError::Unreadable {
+        file: folder.to_owned(),
+        source,
+    };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        result => result.map_err(unreadable)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(unreadable)?.file_name();
+        if name.len() == 4 && name.as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+            files.push(folder.join(name));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dpkg::PackageState;
+
+    fn tree(status: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let admin = folder.path().join("var/lib/dpkg/updates");
+        fs::create_dir_all(admin).unwrap();
+        fs::create_dir_all(folder.path().join("var/lib/apt")).unwrap();
+        fs::write(folder.path().join("var/lib/dpkg/status"), status).unwrap();
+        folder
+    }
+
+    fn entry(name: &str, architecture: &str, version: &str, state: &str) -> String {
+        format!(
+            "Package: {name}\nStatus: install {state}\nArchitecture: {architecture}\nVersion: {version}\n\n"
+        )
+    }
+
+    #[test]
+    fn the_journal_replaces_entries_in_its_order() {
+        let status = entry("a", "amd64", "1", "ok installed") + &entry("b", "all", "1", "ok installed");
+        let folder = tree(&status);
+        let updates = folder.path().join("var/lib/dpkg/updates");
+        fs::write(
+            updates.join("0000"),
+            entry("a", "amd64", "2", "reinstreq half-installed"),
+        )
+        .unwrap();
+        fs::write(updates.join("0001"), entry("a", "amd64", "2", "ok unpacked")).unwrap();
+        fs::write(
+            updates.join("0002"),
+            "Package: b\nStatus: purge ok not-installed\nArchitecture: all\n",
+        )
+        .unwrap();
+        fs::write(updates.join("tmp.i"), "half a line").unwrap();
+        let database = DpkgDatabase::read(folder.path()).unwrap();
+        assert_eq!(database.journal_files(), 3);
+        let [a] = database.packages() else {
+            panic!("{database:?}")
+        };
+        assert_eq!((&*a.version, a.status.state), ("2", PackageState::Unpacked));
+    }
+
+    #[test]
+    fn architectures_of_one_name_are_packages_of_their_own() {
+        let status = entry("a", "amd64", "1", "ok installed")
+            + &entry("ab", "amd64", "1", "ok installed")
+            + &entry("a", "i386", "1", "ok config-files");
+        let folder = tree(&status);
+        let database = DpkgDatabase::read(folder.path()).unwrap();
+        assert_eq!(database.named("a").len(), 2);
+        assert_eq!(database.present().count(), 2);
+        assert!(database.get("a", "all").is_none());
+    }
+
+    #[test]
+    fn automatic_marks_find_packages_for_all_architectures_under_the_native_one() {
+        let status = entry("a", "all", "1", "ok installed") + &entry("dpkg", "amd64", "1", "ok installed");
+        let folder = tree(&status);
+        let marks = "Package: a\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: dpkg\nArchitecture: amd64\n\
+                     Auto-Installed: 0\n";
+        fs::write(folder.path().join("var/lib/apt/extended_states"), marks).unwrap();
+        let database = DpkgDatabase::read(folder.path()).unwrap();
+        assert_eq!(
+            database
+                .packages()
+                .iter()
+                .map(|package| package.automatic)
+                .collect::<Vec<_>>(),
+            [true, false]
+        );
+    }
+
+    #[test]
+    fn a_damaged_entry_is_named() {
+        let folder =
+            tree(&(entry("a", "all", "1", "ok installed") + "Package: b\nStatus: install ok half\n"));
+        let error = DpkgDatabase::read(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("is damaged in entry 2 (package `b`, byte 72): `half` is no dpkg status"),
+            "{error}"
+        );
+    }
+}

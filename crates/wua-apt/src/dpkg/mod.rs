@@ -1,0 +1,13 @@
+//! dpkg's own record of the machine: what is installed, in which state, and which marks it carries.
+//!
+//! [`DpkgDatabase::read`] reads `var/lib/dpkg/status`, lays the journal (`updates/NNNN`) over it as dpkg itself
+//! would, and adds APT's automatic marks. It never writes and takes no lock: dpkg replaces these files by rename,
+//! so what is read is a state that dpkg recorded, though perhaps not its latest one.
+
+mod database;
+mod package;
+mod state;
+
+pub use database::{DpkgDatabase, DpkgError};
+pub use package::{Conffile, InstalledPackage};
+pub use state::{PackageState, SelectionState, Status, StatusError};

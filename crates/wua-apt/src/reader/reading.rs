@@ -1,0 +1,241 @@
+//! [`Reading`]: one look at a machine, and further look-ups in the same indexes.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::apt_config::AptConfig;
+use super::candidates::{self, Candidate, Rules};
+use super::indexes::{self, ActiveIndex, Archive};
+use super::phasing::PhasingPolicy;
+use super::policy::{FileTraits, Policy};
+use super::preferences::Pins;
+use super::record::ArchiveRecord;
+use super::scan::scan;
+use super::warning::{ReadError, ReadWarning};
+use crate::dpkg::DpkgDatabase;
+use crate::tree::{AptTree, Program};
+
+/// What one look at a machine found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    /// What is installed.
+    pub installed: DpkgDatabase,
+    /// The machine's own architecture.
+    pub native_architecture: String,
+    /// The newer versions that APT's policy chooses, held and phased ones included.
+    pub candidates: Vec<Candidate>,
+    /// The archives of all configured sources, refreshed or not, in APT's order.
+    pub archives: Vec<Arc<Archive>>,
+    /// When the lists folder was last changed, which a refresh does.
+    pub lists_changed: Option<Timestamp>,
+    /// What makes the answer less than whole.
+    pub warnings: Vec<ReadWarning>,
+    indexes: Vec<ActiveIndex>,
+}
+
+/// A question to [`Reading::find`]; what is `None` may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The package's name.
+    pub package: String,
+    /// Its architecture; where it is not `all` itself, versions for all architectures match, too.
+    pub architecture: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+}
+
+/// The answer of [`Reading::find`].
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// What the indexes offer, archives in APT's order. The same version from several archives comes several times.
+    pub records: Vec<ArchiveRecord>,
+    /// What could not be read.
+    pub warnings: Vec<ReadWarning>,
+}
+
+impl Reading {
+    /// Reads the machine: a few hundredths of a second, without privilege, changing nothing.
+    ///
+    /// # Errors
+    /// When dpkg's database is unreadable or damaged, or APT cannot be asked for its settings. Damaged indexes
+    /// are warnings.
+    pub fn of(tree: &AptTree) -> Result<Self, ReadError> {
+        // APT answers while dpkg's database is parsed.
+        let targets = Question::ask("apt-get", indexes::ask(&mut tree.reading(Program::AptGet)))?;
+        let settings = Question::ask("apt-config", tree.reading(Program::AptConfig).arg("dump"))?;
+        let installed = DpkgDatabase::read(tree.root())?;
+        let config = AptConfig::parse(&String::from_utf8_lossy(&settings.answer()?));
+        let targets = targets.answer()?;
+
+        let mut warnings = Vec::new();
+        let missing = |name| ReadError::Configuration { name };
+        let lists = config
+            .path("Dir::State::lists")
+            .ok_or(missing("Dir::State::lists"))?;
+        let native = config
+            .get("APT::Architecture")
+            .ok_or(missing("APT::Architecture"))?
+            .to_owned();
+        let (indexes, archives) = indexes::resolve(&targets, &lists, &mut warnings);
+
+        let names: HashSet<&[u8]> = installed
+            .present()
+            .map(|package| package.name.as_bytes())
+            .collect();
+        let found = scan(&indexes, |name| names.contains(name), &mut warnings);
+        let files = indexes
+            .iter()
+            .map(ActiveIndex::traits)
+            .chain([FileTraits::status()])
+            .collect();
+        let rules = Rules {
+            policy: Policy::new(Pins::read(&config, &mut warnings), files, native.clone()),
+            phasing: PhasingPolicy::new(&config, &machine_id(&config)),
+            indexes: &indexes,
+            native: &native,
+        };
+        let candidates = candidates::candidates(&installed, &found, &rules, &mut warnings);
+        Ok(Self {
+            candidates,
+            archives,
+            lists_changed: lists_changed(&lists),
+            warnings,
+            native_architecture: native,
+            indexes,
+            installed,
+        })
+    }
+
+    /// Whether there is no index at all, so that an empty answer says nothing (rule U5).
+    pub fn never_refreshed(&self) -> bool {
+        self.indexes.is_empty()
+    }
+
+    /// Looks up any packages in the indexes of this reading, all in one pass: new dependencies, or whether an
+    /// archive still offers an installed version.
+    pub fn find(&self, wanted: &[Wanted]) -> Found {
+        let mut by_name: HashMap<&[u8], Vec<&Wanted>> = HashMap::new();
+        for one in wanted {
+            by_name.entry(one.package.as_bytes()).or_default().push(one);
+        }
+        let mut answer = Found::default();
+        for found in scan(
+            &self.indexes,
+            |name| by_name.contains_key(name),
+            &mut answer.warnings,
+        ) {
+            let index = &self.indexes[found.file];
+            match ArchiveRecord::parse(found.stanza(), vec![Arc::clone(&index.archive)]) {
+                Ok(record)
+                    if by_name[record.package.as_bytes()]
+                        .iter()
+                        .any(|one| one.matches(&record)) =>
+                {
+                    answer.records.push(record);
+                }
+                Ok(_) => {}
+                Err(why) => answer.warnings.push(found.damage(&index.path, &why.to_string())),
+            }
+        }
+        answer
+    }
+}
+
+impl Wanted {
+    fn matches(&self, record: &ArchiveRecord) -> bool {
+        let architecture_fits = self
+            .architecture
+            .as_ref()
+            .is_none_or(|architecture| record.architecture == "all" || record.architecture == *architecture);
+        architecture_fits
+            && self
+                .version
+                .as_ref()
+                .is_none_or(|version| record.version == *version)
+    }
+}
+
+/// A program that was asked and has not answered yet.
+struct Question {
+    program: &'static str,
+    /// `None` once it has answered.
+    child: Option<Child>,
+}
+
+impl Question {
+    fn ask(program: &'static str, command: &mut Command) -> Result<Self, ReadError> {
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| ReadError::Start { program, source })?;
+        Ok(Self {
+            program,
+            child: Some(child),
+        })
+    }
+
+    /// Waits for the answer.
+    fn answer(mut self) -> Result<Vec<u8>, ReadError> {
+        let program = self.program;
+        let output = self
+            .child
+            .take()
+            .expect("only this method takes the child, and it consumes the question")
+            .wait_with_output()
+            .map_err(|source| ReadError::Start { program, source })?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or("it said nothing");
+        let message = last.trim_start_matches("E: ").to_owned();
+        Err(ReadError::Program {
+            program,
+            status: output.status,
+            message,
+        })
+    }
+}
+
+impl Drop for Question {
+    /// Nobody wants to know any more: the program's pipes are closed, so it ends, and is waited for.
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop((child.stdout.take(), child.stderr.take()));
+            // There is nothing to be done about a child that cannot be waited for.
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The content of the machine id file, which APT looks for beside its own folder.
+fn machine_id(config: &AptConfig) -> String {
+    let folder = config
+        .path("Dir::Etc")
+        .and_then(|folder| folder.parent().map(Path::to_owned));
+    folder
+        .and_then(|folder| fs::read_to_string(folder.join("machine-id")).ok())
+        .unwrap_or_default()
+}
+
+/// The latest change of the lists folder or of the place for half-fetched files in it.
+fn lists_changed(lists: &Path) -> Option<Timestamp> {
+    let changed = |path: PathBuf| {
+        fs::metadata(path)
+            .ok()?
+            .modified()
+            .ok()
+            .and_then(indexes::timestamp)
+    };
+    changed(lists.to_owned()).max(changed(lists.join("partial")))
+}

@@ -1,0 +1,307 @@
+//! The one pass over all index files: keeps the stanzas of the wanted packages, skips the rest.
+//!
+//! Some fifty megabytes are walked for a few hundred stanzas, so per stanza there is one search for its end and
+//! one look at its name. Plain files are walked in place; packed ones run through a small buffer, several files
+//! in parallel. Damage is noted, not fatal: what can be read still counts.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use memchr::memmem;
+
+use super::warning::ReadWarning;
+use crate::compression::{self, Content};
+use crate::stanza::{Stanza, Stanzas};
+
+/// The longest stanza, in bytes; real ones have a few kilobytes.
+const MAX_STANZA: usize = 4 << 20;
+/// The largest unpacked index, in bytes: a small packed file must not keep us busy for hours.
+const MAX_UNPACKED: u64 = 4 << 30;
+/// Where the buffer for packed files begins.
+const FIRST_BUFFER: usize = 256 << 10;
+
+/// A stanza that was kept.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// Which of the scanned files it is in.
+    pub(super) file: usize,
+    /// Which stanza of the file, counted from 1.
+    pub(super) number: usize,
+    /// Where it begins in the unpacked text.
+    pub(super) offset: u64,
+    bytes: Box<[u8]>,
+}
+
+impl Found {
+    pub(super) fn stanza(&self) -> Stanza<'_> {
+        Stanza::new(&self.bytes)
+    }
+
+    /// The warning that this stanza is damaged.
+    pub(super) fn damage(&self, path: &Path, why: &str) -> ReadWarning {
+        damage(path, self.number, self.offset, self.stanza(), why)
+    }
+}
+
+/// Scans `files` and keeps what `wanted` says by the package's name; in the order of the files and their stanzas.
+pub(super) fn scan<P, W>(files: &[P], wanted: W, warnings: &mut Vec<ReadWarning>) -> Vec<Found>
+where
+    P: AsRef<Path> + Sync,
+    W: Fn(&[u8]) -> bool + Sync,
+{
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let file = next.fetch_add(1, Ordering::Relaxed);
+            let Some(path) = files.get(file) else { return };
+            let result = scan_file(file, path.as_ref(), &wanted);
+            results
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .push((file, result));
+        }
+    };
+    let helpers = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(files.len())
+        .saturating_sub(1);
+    std::thread::scope(|scope| {
+        for _ in 0..helpers {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut results = results
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    results.sort_unstable_by_key(|(file, _)| *file);
+    let mut kept = Vec::new();
+    for (_, (found, warning)) in results {
+        kept.extend(found);
+        warnings.extend(warning);
+    }
+    kept
+}
+
+/// What was kept of one file, and what was wrong with it first.
+type FileResult = (Vec<Found>, Option<ReadWarning>);
+
+fn scan_file(file: usize, path: &Path, wanted: &impl Fn(&[u8]) -> bool) -> FileResult {
+    let mut walk = Walk {
+        file,
+        path,
+        wanted,
+        count: 0,
+        kept: Vec::new(),
+        warning: None,
+    };
+    let outcome = compression::open(path).and_then(|content| match content {
+        Content::Mapped(bytes) => {
+            walk.stanzas(0, &bytes);
+            Ok(())
+        }
+        Content::Stream(stream) => walk.stream(stream),
+    });
+    if let Err(error) = outcome {
+        walk.warning = Some(ReadWarning::UnreadableIndex {
+            file: path.to_owned(),
+            why: error.to_string(),
+        });
+    }
+    (walk.kept, walk.warning)
+}
+
+struct Walk<'a, W> {
+    file: usize,
+    path: &'a Path,
+    wanted: &'a W,
+    count: usize,
+    kept: Vec<Found>,
+    warning: Option<ReadWarning>,
+}
+
+impl<W: Fn(&[u8]) -> bool> Walk<'_, W> {
+    /// Looks at every stanza of `bytes`, which begin at `base` of the whole text.
+    fn stanzas(&mut self, base: u64, bytes: &[u8]) {
+        for (offset, stanza) in Stanzas::new(bytes) {
+            self.count += 1;
+            let offset = base + offset as u64;
+            match stanza.package() {
+                Some(name) if !(self.wanted)(name) => {}
+                Some(_) if stanza.bytes().len() > MAX_STANZA => self.note(offset, stanza, "it is too long"),
+                Some(_) => {
+                    let bytes = stanza.bytes().into();
+                    self.kept.push(Found {
+                        file: self.file,
+                        number: self.count,
+                        offset,
+                        bytes,
+                    });
+                }
+                None => self.note(offset, stanza, "it has no field `Package`"),
+            }
+        }
+    }
+
+    fn stream(&mut self, mut stream: impl Read) -> io::Result<()> {
+        let mut buffer = vec![0; FIRST_BUFFER];
+        let (mut base, mut filled) = (0_u64, 0_usize);
+        loop {
+            if filled == buffer.len() {
+                if filled >= MAX_STANZA {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a stanza is too long"));
+                }
+                buffer.resize(filled * 2, 0);
+            }
+            let read = match stream.read(&mut buffer[filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
+            filled += read;
+            if base + filled as u64 > MAX_UNPACKED {
+                return Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    "it unpacks to more than 4 GiB",
+                ));
+            }
+            // Up to the last whole stanza; at the end of the stream, everything.
+            let ready = match read {
+                0 => filled,
+                _ => memmem::rfind(&buffer[..filled], b"\n\n").map_or(0, |end| end + 1),
+            };
+            self.stanzas(base, &buffer[..ready]);
+            if read == 0 {
+                return Ok(());
+            }
+            buffer.copy_within(ready..filled, 0);
+            base += ready as u64;
+            filled -= ready;
+        }
+    }
+
+    fn note(&mut self, offset: u64, stanza: Stanza<'_>, why: &str) {
+        if self.warning.is_none() {
+            self.warning = Some(damage(self.path, self.count, offset, stanza, why));
+        }
+    }
+}
+
+fn damage(path: &Path, number: usize, offset: u64, stanza: Stanza<'_>, why: &str) -> ReadWarning {
+    let package = stanza
+        .package()
+        .map_or("unknown".into(), String::from_utf8_lossy)
+        .into_owned();
+    ReadWarning::DamagedIndex {
+        file: path.to_owned(),
+        number,
+        offset,
+        package,
+        why: why.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn index(count: usize, padding: usize) -> String {
+        let description = "x".repeat(padding);
+        (0..count)
+            .map(|i| format!("Package: p{i}\nVersion: {i}\nDescription: {description}\n\n"))
+            .collect()
+    }
+
+    fn names(found: &[Found]) -> Vec<String> {
+        found
+            .iter()
+            .map(|found| found.stanza().text("Package").unwrap().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn packed_and_plain_files_give_the_same_stanzas_at_the_same_places() {
+        let folder = tempfile::tempdir().unwrap();
+        // More than one buffer, with stanzas across its borders.
+        let text = index(3000, 200);
+        let plain = folder.path().join("Packages");
+        std::fs::write(&plain, &text).unwrap();
+        let packed = folder.path().join("Packages.lz4");
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(std::fs::File::create(&packed).unwrap());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap();
+
+        let mut warnings = Vec::new();
+        let found = scan(&[plain, packed], |name| name.ends_with(b"77"), &mut warnings);
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let (first, second) = found.split_at(found.len() / 2);
+        assert_eq!(names(first).len(), 30);
+        assert_eq!(names(first), names(second));
+        assert!(
+            first
+                .iter()
+                .zip(second)
+                .all(|(a, b)| (a.offset, a.number) == (b.offset, b.number))
+        );
+        assert!(
+            first
+                .iter()
+                .all(|found| text[found.offset as usize..].starts_with("Package: p"))
+        );
+    }
+
+    #[test]
+    fn damage_is_noted_once_and_the_rest_still_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Packages");
+        std::fs::write(&path, "Package: a\n\nVersion: 1\n\nVersion: 2\n\nPackage: b\n").unwrap();
+        let mut warnings = Vec::new();
+        let found = scan(&[&path], |_| true, &mut warnings);
+        assert_eq!(names(&found), ["a", "b"]);
+        let [
+            ReadWarning::DamagedIndex {
+                number: 2,
+                offset: 12,
+                ..
+            },
+        ] = warnings.as_slice()
+        else {
+            panic!("{warnings:?}")
+        };
+    }
+
+    #[test]
+    fn a_cut_file_gives_what_it_has_and_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Packages.gz");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(index(3000, 100).as_bytes()).unwrap();
+        let packed = encoder.finish().unwrap();
+        std::fs::write(&path, &packed[..packed.len() / 2]).unwrap();
+        let mut warnings = Vec::new();
+        let found = scan(&[path], |name| name == b"p1", &mut warnings);
+        assert_eq!(names(&found), ["p1"]);
+        assert!(
+            matches!(warnings.as_slice(), [ReadWarning::UnreadableIndex { .. }]),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn an_endless_stanza_is_given_up() {
+        let mut walk = Walk {
+            file: 0,
+            path: Path::new("x"),
+            wanted: &|_: &[u8]| true,
+            count: 0,
+            kept: vec![],
+            warning: None,
+        };
+        let error = walk.stream(io::repeat(b'x')).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

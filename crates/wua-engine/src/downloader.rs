@@ -1,0 +1,304 @@
+//! Bringing updates' archives into the content store (`IUpdateDownloader`), and with them those of the installed versions.
+//!
+//! A download runs in the calling process, in a thread of its own; it needs no keeper, since nothing is lost when it ends
+//! early: what is complete stays in the store, what is partial is resumed.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use uuid::Uuid;
+use wua_job::{Download, DownloadJob, JobBuilder, JobFeed, JobObserver};
+use wua_types::{
+    DownloadPhase, DownloadProgress, DownloadResult, HResult, Operation, OperationResultCode, Percent, Phase,
+    Progress, Truth, Update, UpdateDownloadResult, WaitingFor,
+};
+
+use crate::aggregate::{Stopped, aggregate};
+use crate::failure::Failure;
+use crate::handler::DownloadContext;
+use crate::machine::Machine;
+use crate::start_error::StartError;
+
+/// Downloads updates. Settings changed while a download runs do not reach it (rule R6).
+#[derive(Clone, Debug)]
+pub struct UpdateDownloader {
+    machine: Arc<Machine>,
+    /// Download also what is installed.
+    pub is_forced: bool,
+}
+
+impl UpdateDownloader {
+    pub(crate) fn new(machine: Arc<Machine>) -> Self {
+        Self {
+            machine,
+            is_forced: false,
+        }
+    }
+
+    /// Begins a download (`BeginDownload`). Returns before anything is fetched; the observer is called afterwards only.
+    ///
+    /// # Errors
+    /// Rule R11: `E_ACCESSDENIED`, `WU_E_NO_UPDATE`, `WU_E_EULAS_DECLINED`; then there is no job.
+    pub fn start(
+        &self,
+        updates: Arc<[Update]>,
+        observer: Option<Box<dyn JobObserver<Download>>>,
+    ) -> Result<DownloadJob, StartError> {
+        self.machine
+            .handler
+            .may_change()
+            .map_err(StartError::NotPermitted)?;
+        if updates.is_empty() {
+            return Err(StartError::NoUpdate);
+        }
+        if updates.iter().all(|update| !update.eula_accepted) {
+            return Err(StartError::EulasDeclined);
+        }
+        let (job, feed, release) = JobBuilder::new(Uuid::new_v4(), Operation::Download, Arc::clone(&updates))
+            .observer(observer)
+            .start()?;
+        let downloader = self.clone();
+        thread::Builder::new()
+            .name("wua-download".into())
+            .spawn(move || downloader.run(&updates, feed))
+            .map_err(|source| StartError::Io {
+                action: "start the thread of a download".into(),
+                source,
+            })?;
+        release.release();
+        Ok(job)
+    }
+
+    /// Downloads and waits for the result (`Download`).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn download(&self, updates: Arc<[Update]>) -> Result<Arc<DownloadResult>, StartError> {
+        Ok(self.start(updates, None)?.wait())
+    }
+
+    fn run(&self, updates: &Arc<[Update]>, feed: JobFeed<Download>) {
+        let mut reporter = Reporter::new(updates, &feed);
+        let mut wanted = Vec::new();
+        for (index, update) in updates.iter().enumerate() {
+            match self.known_result(update) {
+                Some(result) => reporter.finish(index, result),
+                None => wanted.push(index),
+            }
+        }
+        if !wanted.is_empty() {
+            let chosen: Vec<Update> = wanted.iter().map(|index| updates[*index].clone()).collect();
+            let store = self.machine.store();
+            let mut part = Part {
+                reporter: &mut reporter,
+                places: &wanted,
+            };
+            if let Err(failure) = self.machine.handler.download(&chosen, &store, &mut part) {
+                reporter.end_rest(&failure);
+            }
+        }
+        let unsaid = Failure::new(
+            HResult::WU_E_UPDATE_NOT_PROCESSED,
+            "the download ended without a word about it",
+        );
+        reporter.end_rest(&unsaid);
+        let results = reporter.results();
+        let stopped = if feed.abort_requested() {
+            Stopped::AtRequest
+        } else {
+            Stopped::No
+        };
+        let (result_code, hresult) = aggregate(&results, stopped);
+        feed.complete(DownloadResult {
+            result_code,
+            hresult,
+            updates: results,
+        });
+    }
+
+    /// The result of an update that needs no work (rule R36, wua.md 2.13).
+    fn known_result(&self, update: &Update) -> Option<UpdateDownloadResult> {
+        let title = &update.title;
+        if !update.eula_accepted {
+            Some(UpdateDownloadResult::new(
+                OperationResultCode::Failed,
+                HResult::WU_E_EULAS_DECLINED,
+                format!("the licence terms of `{title}` were not accepted"),
+            ))
+        } else if update.is_installed && !self.is_forced {
+            Some(UpdateDownloadResult::new(
+                OperationResultCode::Succeeded,
+                HResult::WU_S_ALREADY_INSTALLED,
+                "",
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+/// Turns what the handler says into a download's progress and results.
+struct Reporter<'a> {
+    feed: &'a JobFeed<Download>,
+    here: Vec<u64>,
+    total: Vec<u64>,
+    results: Vec<Option<UpdateDownloadResult>>,
+    last: DownloadProgress,
+    begun: Instant,
+}
+
+impl<'a> Reporter<'a> {
+    fn new(updates: &[Update], feed: &'a JobFeed<Download>) -> Self {
+        Self {
+            feed,
+            here: vec![0; updates.len()],
+            total: updates.iter().map(|update| update.max_download_size).collect(),
+            results: vec![None; updates.len()],
+            last: DownloadProgress::nothing_done(),
+            begun: Instant::now(),
+        }
+    }
+
+    fn bytes(&mut self, index: usize, here: u64, total: u64, phase: Phase) {
+        if self.results.get(index).is_none_or(Option::is_some) {
+            return;
+        }
+        self.total[index] = total.max(self.here[index]);
+        self.here[index] = here.min(self.total[index]);
+        let phase_number = match phase {
+            Phase::Verifying | Phase::Saving => DownloadPhase::Verifying,
+            Phase::Downloading => DownloadPhase::Downloading,
+            _ => DownloadPhase::Initializing,
+        };
+        self.show(index, OperationResultCode::InProgress, phase_number, phase, None);
+    }
+
+    fn finish(&mut self, index: usize, result: UpdateDownloadResult) {
+        if self.results.get(index).is_none_or(Option::is_some) {
+            return;
+        }
+        if result.result_code != OperationResultCode::Aborted {
+            self.here[index] = self.total[index];
+        }
+        let code = result.result_code;
+        self.results[index] = Some(result.clone());
+        self.show(index, code, DownloadPhase::Verifying, Phase::Finishing, None);
+        self.feed.update_finished(index, result);
+    }
+
+    fn show(
+        &mut self,
+        index: usize,
+        result_code: OperationResultCode,
+        current_update_download_phase: DownloadPhase,
+        phase: Phase,
+        waiting_for: Option<WaitingFor>,
+    ) {
+        let (here, total) = (self.here.iter().sum::<u64>(), self.total.iter().sum::<u64>());
+        let all_final = self.results.iter().all(Option::is_some);
+        let aborted = self
+            .results
+            .iter()
+            .flatten()
+            .any(|result| result.result_code == OperationResultCode::Aborted);
+        let share = if total == 0 {
+            0.0
+        } else {
+            here as f64 / total as f64
+        };
+        let elapsed = self.begun.elapsed().as_secs_f64();
+        let remaining = (share > 0.02).then(|| elapsed * (1.0 - share) / share);
+        let whole = match (all_final, aborted) {
+            (true, false) => Percent::FULL,
+            _ => Percent::of(here, total).min(Percent::ALMOST),
+        };
+        let own = match result_code {
+            OperationResultCode::Aborted => Percent::of(self.here[index], self.total[index]),
+            code if code.is_final() => Percent::FULL,
+            _ => Percent::of(self.here[index], self.total[index]).min(Percent::ALMOST),
+        };
+        self.last = DownloadProgress {
+            current_update_index: index,
+            current_update_percent_complete: own,
+            percent_complete: whole.max(self.last.percent_complete),
+            result_code,
+            current_update_download_phase,
+            current_update_bytes_downloaded: self.here[index],
+            current_update_bytes_to_download: self.total[index],
+            total_bytes_downloaded: here,
+            total_bytes_to_download: total,
+            truth: Truth {
+                phase,
+                waiting_for,
+                time_share: share.clamp(self.last.truth.time_share, 1.0),
+                remaining_seconds: remaining,
+                remaining_low: remaining.map(|seconds| seconds * 0.5),
+                remaining_high: remaining.map(|seconds| seconds * 2.0),
+                can_abort: true,
+                safe_to_power_off: true,
+            },
+        };
+        self.feed.progress(self.last.clone());
+    }
+
+    /// Gives every update without a result the one that follows from the reason the work ended.
+    fn end_rest(&mut self, failure: &Failure) {
+        let aborted = self.feed.abort_requested();
+        for index in 0..self.results.len() {
+            let result = if aborted {
+                UpdateDownloadResult::new(OperationResultCode::Aborted, HResult::WU_E_CALL_CANCELLED, "")
+            } else {
+                UpdateDownloadResult::new(OperationResultCode::Failed, failure.code(), failure.sentence())
+            };
+            self.finish(index, result);
+        }
+    }
+
+    fn results(&self) -> Vec<UpdateDownloadResult> {
+        self.results.iter().flatten().cloned().collect()
+    }
+}
+
+/// The updates that the handler works on, with its numbers turned into the job's.
+struct Part<'a, 'b> {
+    reporter: &'a mut Reporter<'b>,
+    places: &'a [usize],
+}
+
+impl DownloadContext for Part<'_, '_> {
+    fn abort_requested(&self) -> bool {
+        self.reporter.feed.abort_requested()
+    }
+
+    fn bytes(&mut self, update: usize, here: u64, total: u64, phase: Phase) {
+        if let Some(place) = self.places.get(update) {
+            self.reporter.bytes(*place, here, total, phase);
+        }
+    }
+
+    fn waiting(&mut self, what: Option<WaitingFor>) {
+        let now = self.reporter.last.clone();
+        let phase = if what.is_some() {
+            Phase::Waiting
+        } else {
+            now.truth.phase
+        };
+        self.reporter.last.truth = Truth {
+            waiting_for: what,
+            phase,
+            ..now.truth
+        };
+        self.reporter.feed.progress(self.reporter.last.clone());
+    }
+
+    fn finished(&mut self, update: usize, result: UpdateDownloadResult) {
+        if let Some(place) = self.places.get(update) {
+            self.reporter.finish(*place, result);
+        }
+    }
+
+    fn warning(&mut self, code: HResult, message: String) {
+        self.reporter.feed.warning(message, code);
+    }
+}

@@ -1,0 +1,86 @@
+//! The file in which a keeper says what happens, one event a line, for any number of followers.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+use wua_types::event::AnyProgress;
+use wua_types::{EventLine, InstallationProgress, JobEvent};
+
+/// Writes events. Only news: progress that differs from the last in nothing but estimates is left out.
+#[derive(Debug)]
+pub struct EventWriter {
+    file: File,
+    job: Uuid,
+    last: Option<InstallationProgress>,
+}
+
+impl EventWriter {
+    /// Opens the file for appending, making it where there is none.
+    ///
+    /// # Errors
+    /// The disk said no.
+    pub fn open(path: &Path, job: Uuid) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .open(path)?;
+        Ok(Self {
+            file,
+            job,
+            last: None,
+        })
+    }
+
+    /// Says how far the work is, if that is news.
+    ///
+    /// # Errors
+    /// The disk said no.
+    pub fn progress(&mut self, now: InstallationProgress) -> io::Result<()> {
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|last| same_but_for_estimates(last, &now))
+        {
+            return Ok(());
+        }
+        self.last = Some(now.clone());
+        self.say(JobEvent::Progress(AnyProgress::Installation(now)))
+    }
+
+    /// Says anything. Results and the end are on the disk when this returns.
+    ///
+    /// # Errors
+    /// The disk said no.
+    pub fn say(&mut self, event: JobEvent) -> io::Result<()> {
+        let durable = matches!(
+            event,
+            JobEvent::UpdateFinished { .. } | JobEvent::Completed { .. }
+        );
+        let mut line = serde_json::to_vec(&EventLine {
+            job: self.job,
+            time: Timestamp::now(),
+            event,
+        })?;
+        line.push(b'\n');
+        // One write a line, so that no follower and no later keeper ever sees two half lines mixed.
+        self.file.write_all(&line)?;
+        if durable { self.file.sync_data() } else { Ok(()) }
+    }
+}
+
+fn same_but_for_estimates(one: &InstallationProgress, other: &InstallationProgress) -> bool {
+    let facts = |progress: &InstallationProgress| {
+        let mut facts = progress.clone();
+        facts.truth.time_share = 0.0;
+        facts.truth.remaining_seconds = None;
+        facts.truth.remaining_low = None;
+        facts.truth.remaining_high = None;
+        facts
+    };
+    facts(one) == facts(other)
+}

@@ -1,0 +1,188 @@
+//! How updates are applied: the trait that a package manager implements.
+//!
+//! A handler works on batches and answers for each update. It reports steps of its own updates only; totals, history and the
+//! law of progress (rule R9) are the engine's. It reads results back from the machine, never from an exit code (rule I1).
+
+use std::path::Path;
+
+use wua_types::{
+    HResult, Phase, PlannedChange, PlannedUpdate, Update, UpdateDownloadResult, UpdateInstallationResult,
+    UpdateOperation, WaitingFor,
+};
+
+use crate::failure::Failure;
+use crate::store::ContentStore;
+
+/// What the package manager says an operation on some updates would exactly change, asked before anything is touched.
+#[derive(Debug, Default)]
+pub struct Resolution {
+    /// For each update, in the order given: its exact changes, or why it is not going to be changed.
+    pub updates: Vec<Result<ResolvedUpdate, Refusal>>,
+    /// Pairs of places of updates that must go in the same batch (rule B1).
+    pub together: Vec<(usize, usize)>,
+}
+
+/// What one update exactly changes.
+#[derive(Clone, Debug, Default)]
+pub struct ResolvedUpdate {
+    /// The changes, sorted; no removals unless the operation is an uninstallation.
+    pub changes: Vec<PlannedChange>,
+    /// Bytes that are unpacked, for the forecast.
+    pub unpacked_bytes: u64,
+}
+
+/// Why one update is not going to be changed: its result, known before the work.
+///
+/// A success code (`WU_S_ALREADY_INSTALLED`) makes a result of `Succeeded`, a failing one of `Failed`.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The reason.
+    pub code: HResult,
+    /// The reason as a sentence.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal with its reason.
+    pub fn new(code: HResult, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// An update to be taken back: what was recorded when it was installed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct InstalledUpdate {
+    /// The update as it was installed.
+    pub update: Update,
+    /// The changes that were made, `from` being the version to go back to.
+    pub changes: Vec<PlannedChange>,
+}
+
+/// What a handler is given to know while it downloads, and whom to tell.
+pub trait DownloadContext {
+    /// Whether the caller wants to stop; asked often. Content that is complete stays, partial content may.
+    fn abort_requested(&self) -> bool;
+    /// Tells how many bytes of an update are here, of how many.
+    fn bytes(&mut self, update: usize, here: u64, total: u64, phase: Phase);
+    /// Tells what is being waited for, or that the wait is over.
+    fn waiting(&mut self, what: Option<WaitingFor>);
+    /// Tells an update's result; once for each update.
+    fn finished(&mut self, update: usize, result: UpdateDownloadResult);
+    /// Tells something that ends nothing.
+    fn warning(&mut self, code: HResult, message: String);
+}
+
+/// One run of the package manager: updates that go together.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Install or uninstall.
+    pub operation: UpdateOperation,
+    /// Every update of the plan, also those outside this batch; places in it are the engine's update indexes.
+    pub plan: &'a [PlannedUpdate],
+    /// Which of them make up this batch.
+    pub members: &'a [usize],
+    /// A number that differs between all runs of a job, for names of files.
+    pub number: usize,
+    /// The job's own folder, on the machine's tree; the handler keeps its logs there.
+    pub folder: &'a Path,
+    /// The content; every archive of the plan is in it.
+    pub store: &'a ContentStore,
+}
+
+/// How a batch ended, beside the results told on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchEnd {
+    /// Every member has been told a result.
+    Done,
+    /// Nothing was touched: the package manager would also change packages of these updates (rule B1). The engine merges them
+    /// into the batch and runs it again.
+    NeedsAlso(Vec<usize>),
+}
+
+/// What a handler is given to know while it changes the machine, and whom to tell.
+pub trait BatchContext {
+    /// Whether the caller wants to stop. Asked before the package manager runs and while locks are waited for; never after
+    /// (rule R26).
+    fn abort_requested(&self) -> bool;
+    /// From here on the machine is being changed: an abort is answered after this batch.
+    fn changing(&mut self);
+    /// Tells how many of an update's steps are done, and what is being done to it. Steps may come in any order; the engine
+    /// keeps the most.
+    fn step(&mut self, update: usize, done: u32, total: u32, phase: Phase);
+    /// Tells what is being waited for, or that the wait is over.
+    fn waiting(&mut self, what: Option<WaitingFor>);
+    /// Tells an update's final result, read back from the machine; once for each member.
+    fn finished(&mut self, update: usize, result: UpdateInstallationResult);
+    /// Tells something that ends nothing.
+    fn warning(&mut self, code: HResult, message: String);
+}
+
+/// How updates are applied.
+pub trait UpdateHandler: Send + Sync {
+    /// A stable text that says which machine this is; part of a plan's hash.
+    fn machine(&self) -> String;
+
+    /// Whether the caller may change the machine.
+    ///
+    /// # Errors
+    /// `E_ACCESSDENIED`, saying what is missing.
+    fn may_change(&self) -> Result<(), Failure>;
+
+    /// Which of `updates`, each recorded as installed, are still there in exactly that version.
+    ///
+    /// # Errors
+    /// The machine's state cannot be read.
+    fn still_installed(&self, updates: &[&InstalledUpdate]) -> Result<Vec<bool>, Failure>;
+
+    /// What installing `updates` would exactly change now. Touches nothing; blocks as long as the package manager's solver.
+    ///
+    /// # Errors
+    /// The package manager cannot be asked.
+    fn resolve_install(
+        &self,
+        updates: &[Update],
+        forced: bool,
+        store: &ContentStore,
+    ) -> Result<Resolution, Failure>;
+
+    /// What taking `updates` back would exactly change now. Touches nothing.
+    ///
+    /// # Errors
+    /// The package manager cannot be asked.
+    fn resolve_uninstall(
+        &self,
+        updates: &[InstalledUpdate],
+        store: &ContentStore,
+    ) -> Result<Resolution, Failure>;
+
+    /// Brings the archives of `updates` into the store, verified, and those of the installed versions too, for a later undo.
+    /// Tells a result for each update unless it returns an error.
+    ///
+    /// # Errors
+    /// Nothing can be downloaded at all.
+    fn download(
+        &self,
+        updates: &[Update],
+        store: &ContentStore,
+        cx: &mut dyn DownloadContext,
+    ) -> Result<(), Failure>;
+
+    /// Applies one batch. Tells a result for each member unless it returns [`BatchEnd::NeedsAlso`] or an error.
+    ///
+    /// # Errors
+    /// Something that dooms the batch and what follows it: the package database locked or broken, a full disk (rule R33).
+    /// Members told before keep their result.
+    fn apply(&self, batch: &Batch<'_>, cx: &mut dyn BatchContext) -> Result<BatchEnd, Failure>;
+
+    /// Whether the machine waits for a restart, for whatever reason, and for which packages.
+    ///
+    /// # Errors
+    /// The machine's state cannot be read.
+    fn restart_required(&self) -> Result<Option<Vec<String>>, Failure>;
+
+    /// Who else is changing the machine's packages now, as `NAME (PID)`.
+    fn lock_holder(&self) -> Option<String>;
+}

@@ -1,0 +1,413 @@
+//! Installing and taking back (`IUpdateInstaller`): the checks of rule R11 in their order, then a plan, then the keeper.
+//!
+//! `start_*` returns as soon as the checks are done; the plan is made in the job. From the checks on, the machine's lock is
+//! held: by this process first, then by the keeper it is handed to.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+use wua_job::{Installation, InstallationJob, JobBuilder, JobFeed, JobObserver};
+use wua_types::plan::PlanPolicy;
+use wua_types::{
+    HResult, InstallationImpact, InstallationProgress, InstallationResult, Operation, OperationResultCode,
+    Phase, PlanHash, Progress as _, Truth, Update, UpdateInstallationResult, UpdateOperation,
+    UpdateResult as _,
+};
+
+use crate::aggregate::{Stopped, aggregate};
+use crate::failure::Failure;
+use crate::follow;
+use crate::keeper;
+use crate::lock::{self, MachineLock};
+use crate::machine::Machine;
+use crate::order::Order;
+use crate::planner::{self, Planned};
+use crate::start_error::StartError;
+use crate::state::{OperationRecord, PublicState, State};
+
+/// Installs updates and takes them back. Settings changed while a job runs do not reach it (rule R6).
+#[derive(Debug)]
+pub struct UpdateInstaller {
+    machine: Arc<Machine>,
+    client_application_id: String,
+    /// Install though installed.
+    pub is_forced: bool,
+    /// Refuse updates that cannot be installed without questions.
+    pub force_quiet: bool,
+    /// Do nothing but the plan with this hash. A plan that comes out differently fails the whole job.
+    pub authorized_plan: Option<PlanHash>,
+    running: Mutex<Option<InstallationJob>>,
+}
+
+impl UpdateInstaller {
+    pub(crate) fn new(machine: Arc<Machine>, client_application_id: String) -> Self {
+        Self {
+            machine,
+            client_application_id,
+            is_forced: false,
+            force_quiet: false,
+            authorized_plan: None,
+            running: Mutex::new(None),
+        }
+    }
+
+    /// Whether wua changes this machine now, from whatever process. No reservation (`IsBusy`).
+    pub fn is_busy(&self) -> bool {
+        lock::holder(&self.machine.folders.lock()).is_some()
+    }
+
+    /// Whether an installation would be refused now because of a pending restart (rule R8).
+    pub fn reboot_required_before_installation(&self) -> bool {
+        self.check_restart().is_err()
+    }
+
+    /// What an installation of `updates` would do. Touches nothing; blocks as long as the package manager's solver.
+    ///
+    /// # Errors
+    /// The package manager cannot be asked.
+    pub fn plan_install(&self, updates: &[Update]) -> Result<Planned, Failure> {
+        planner::plan(
+            &self.machine,
+            UpdateOperation::Installation,
+            updates,
+            self.policy(),
+        )
+    }
+
+    /// What taking `updates` back would do. Touches nothing.
+    ///
+    /// # Errors
+    /// The package manager cannot be asked.
+    pub fn plan_uninstall(&self, updates: &[Update]) -> Result<Planned, Failure> {
+        planner::plan(
+            &self.machine,
+            UpdateOperation::Uninstallation,
+            updates,
+            self.policy(),
+        )
+    }
+
+    /// Begins an installation (`BeginInstall`). Does not download: an update whose content is not here fails with
+    /// `WU_E_DM_NOTDOWNLOADED`.
+    ///
+    /// # Errors
+    /// Rule R11: `E_ACCESSDENIED`, `WU_E_NO_UPDATE`, `WU_E_EXCLUSIVE_INSTALL_CONFLICT`, `WU_E_EULAS_DECLINED`,
+    /// `WU_E_INSTALL_NOT_ALLOWED`, `WU_E_OPERATIONINPROGRESS`; then there is no job and nothing was changed.
+    pub fn start_install(
+        &self,
+        updates: Arc<[Update]>,
+        observer: Option<Box<dyn JobObserver<Installation>>>,
+    ) -> Result<InstallationJob, StartError> {
+        self.check_common(&updates)?;
+        check_exclusive(&updates, |update| update.installation_behavior)?;
+        if updates.iter().all(|update| !update.eula_accepted) {
+            return Err(StartError::EulasDeclined);
+        }
+        self.check_restart()?;
+        self.start(UpdateOperation::Installation, updates, observer)
+    }
+
+    /// Begins taking updates back (`BeginUninstall`): returns the machine to the versions before.
+    ///
+    /// # Errors
+    /// As [`start_install`](Self::start_install), and `WU_E_UNINSTALL_NOT_ALLOWED` if none can be taken back (rule R38).
+    pub fn start_uninstall(
+        &self,
+        updates: Arc<[Update]>,
+        observer: Option<Box<dyn JobObserver<Installation>>>,
+    ) -> Result<InstallationJob, StartError> {
+        self.check_common(&updates)?;
+        check_exclusive(&updates, |update| update.uninstallation_behavior)?;
+        self.check_uninstallable(&updates)?;
+        self.start(UpdateOperation::Uninstallation, updates, observer)
+    }
+
+    /// Installs and waits for the result (`Install`).
+    ///
+    /// # Errors
+    /// As [`start_install`](Self::start_install).
+    pub fn install(&self, updates: Arc<[Update]>) -> Result<Arc<InstallationResult>, StartError> {
+        Ok(self.start_install(updates, None)?.wait())
+    }
+
+    /// Takes back and waits for the result (`Uninstall`).
+    ///
+    /// # Errors
+    /// As [`start_uninstall`](Self::start_uninstall).
+    pub fn uninstall(&self, updates: Arc<[Update]>) -> Result<Arc<InstallationResult>, StartError> {
+        Ok(self.start_uninstall(updates, None)?.wait())
+    }
+
+    fn policy(&self) -> PlanPolicy {
+        PlanPolicy {
+            forced: self.is_forced,
+            force_quiet: self.force_quiet,
+        }
+    }
+
+    fn check_common(&self, updates: &[Update]) -> Result<(), StartError> {
+        self.machine
+            .handler
+            .may_change()
+            .map_err(StartError::NotPermitted)?;
+        if updates.is_empty() {
+            Err(StartError::NoUpdate)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_restart(&self) -> Result<(), StartError> {
+        let pending = || {
+            self.machine
+                .handler
+                .restart_required()
+                .is_ok_and(|packages| packages.is_some())
+        };
+        if self.machine.policy.install.restart_first && pending() {
+            Err(StartError::RestartFirst)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Rule R38: a call none of whose updates can be taken back is refused as a whole.
+    fn check_uninstallable(&self, updates: &[Update]) -> Result<(), StartError> {
+        let state = PublicState::read(&self.machine.folders)?;
+        let store = self.machine.store();
+        let mut reason = None;
+        for update in updates {
+            let record = state
+                .installed
+                .iter()
+                .find(|record| record.installed.update.id() == update.id());
+            match record.map(|record| crate::undo::look(&record.installed, &store)) {
+                Some(undo) if undo.is_possible() => return Ok(()),
+                // Not installed is a success of its own (`WU_S_ALREADY_UNINSTALLED`).
+                None if !update.is_installed => return Ok(()),
+                Some(undo) => reason = undo.note(),
+                None => reason = Some(format!("wua did not install `{}`", update.title)),
+            }
+        }
+        Err(StartError::UninstallNotAllowed {
+            reason: reason.unwrap_or_default(),
+        })
+    }
+
+    fn start(
+        &self,
+        operation: UpdateOperation,
+        updates: Arc<[Update]>,
+        observer: Option<Box<dyn JobObserver<Installation>>>,
+    ) -> Result<InstallationJob, StartError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.as_ref().is_some_and(|job| !job.is_completed()) {
+            return Err(StartError::InProgress);
+        }
+        let id = Uuid::new_v4();
+        let lock = self.take_lock(id)?;
+        let verb = match operation {
+            UpdateOperation::Installation => Operation::Install,
+            UpdateOperation::Uninstallation => Operation::Uninstall,
+        };
+        let (job, feed, release) = JobBuilder::new(id, verb, Arc::clone(&updates))
+            .observer(observer)
+            .start()?;
+        let work = Work {
+            machine: Arc::clone(&self.machine),
+            operation,
+            updates,
+            policy: self.policy(),
+            authorized_plan: self.authorized_plan,
+            client_application_id: self.client_application_id.clone(),
+        };
+        thread::Builder::new()
+            .name("wua-install".into())
+            .spawn(move || work.run(id, lock, feed))
+            .map_err(|source| StartError::Io {
+                action: "start the thread of an installation".into(),
+                source,
+            })?;
+        *running = Some(job.clone());
+        release.release();
+        Ok(job)
+    }
+
+    fn take_lock(&self, job: Uuid) -> Result<MachineLock, StartError> {
+        let folder = self.machine.folders.state();
+        let io = |action: String| move |source| StartError::Io { action, source };
+        std::fs::create_dir_all(&folder).map_err(io(format!("create `{}`", folder.display())))?;
+        let path = self.machine.folders.lock();
+        match MachineLock::take(&path, job).map_err(io(format!("lock `{}`", path.display())))? {
+            Some(lock) => Ok(lock),
+            None => Err(StartError::Busy {
+                holder: describe_holder(&path),
+            }),
+        }
+    }
+}
+
+fn describe_holder(path: &std::path::Path) -> String {
+    match lock::holder(path) {
+        Some(holder) => format!("job {} (process {})", holder.job, holder.process.pid),
+        None => "it has just begun or ended".into(),
+    }
+}
+
+fn check_exclusive(
+    updates: &[Update],
+    behavior: impl Fn(&Update) -> Option<wua_types::InstallationBehavior>,
+) -> Result<(), StartError> {
+    let exclusive = updates.iter().find(|update| {
+        behavior(update)
+            .is_some_and(|behavior| behavior.impact == InstallationImpact::RequiresExclusiveHandling)
+    });
+    match exclusive {
+        Some(update) if updates.len() > 1 => Err(StartError::ExclusiveConflict {
+            title: update.title.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What the job's own thread does: plan, write down, hand over to the keeper, follow.
+struct Work {
+    machine: Arc<Machine>,
+    operation: UpdateOperation,
+    updates: Arc<[Update]>,
+    policy: PlanPolicy,
+    authorized_plan: Option<PlanHash>,
+    client_application_id: String,
+}
+
+impl Work {
+    fn run(self, job: Uuid, lock: MachineLock, feed: JobFeed<Installation>) {
+        let nothing_done = InstallationProgress::nothing_done();
+        let truth = Truth {
+            phase: Phase::Preparing,
+            ..nothing_done.truth.clone()
+        };
+        feed.progress(InstallationProgress {
+            truth,
+            ..nothing_done
+        });
+        match self.prepare(job) {
+            Ok(()) if feed.abort_requested() => {
+                self.forget(job);
+                self.end_all(
+                    &feed,
+                    OperationResultCode::Aborted,
+                    HResult::WU_E_CALL_CANCELLED,
+                    "",
+                );
+                complete(feed, Stopped::AtRequest);
+            }
+            Ok(()) => {
+                let folder = self.machine.folders.job(job);
+                match keeper::start(&self.machine, job, lock) {
+                    Ok(()) => follow::follow(&folder, feed),
+                    Err(source) => {
+                        self.forget(job);
+                        let failure = Failure::because(
+                            HResult::WU_E_UNEXPECTED,
+                            "cannot start the keeper of the job",
+                            source,
+                        );
+                        self.fail(feed, &failure);
+                    }
+                }
+            }
+            Err(failure) => self.fail(feed, &failure),
+        }
+    }
+
+    fn prepare(&self, job: Uuid) -> Result<(), Failure> {
+        let Planned { plan, known } =
+            planner::plan(&self.machine, self.operation, &self.updates, self.policy)?;
+        let hash = plan.hash();
+        if let Some(authorized) = self.authorized_plan
+            && authorized != hash
+        {
+            return Err(Failure::new(
+                HResult::WU_E_INVALID_OPERATION,
+                format!(
+                    "the plan is now {hash}, and only {authorized} was authorised: look at `--what-if` again"
+                ),
+            ));
+        }
+        let begun = Timestamp::now();
+        let operation = OperationRecord {
+            job,
+            operation: self.operation.to_string(),
+            begun,
+            titles: self.updates.iter().map(|update| update.title.clone()).collect(),
+            plan_hash: hash.to_string(),
+        };
+        let order = Order {
+            job,
+            begun,
+            plan,
+            updates: self.updates.to_vec(),
+            known,
+            client_application_id: self.client_application_id.clone(),
+            user_id: rustix::process::getuid().as_raw(),
+        };
+        let remember = |error: crate::state::StateError| {
+            Failure::because(error.code(), "cannot write down what is going to be done", error)
+        };
+        State::open(&self.machine.folders)
+            .and_then(|mut state| state.begin(&operation))
+            .map_err(remember)?;
+        order.write(&self.machine.folders.job(job)).map_err(|error| {
+            Failure::because(
+                crate::store::io_code(&error),
+                "cannot write down what is going to be done",
+                error,
+            )
+        })
+    }
+
+    /// An operation that never reached its keeper is not unfinished: nothing was begun.
+    fn forget(&self, job: Uuid) {
+        if let Err(error) = State::open(&self.machine.folders).and_then(|mut state| state.end(job)) {
+            tracing::warn!(%job, %error, "an operation that was not begun stays listed as unfinished");
+        }
+    }
+
+    fn fail(&self, feed: JobFeed<Installation>, failure: &Failure) {
+        self.end_all(
+            &feed,
+            OperationResultCode::Failed,
+            failure.code(),
+            &failure.sentence(),
+        );
+        complete(feed, Stopped::No);
+    }
+
+    fn end_all(
+        &self,
+        feed: &JobFeed<Installation>,
+        code: OperationResultCode,
+        hresult: HResult,
+        message: &str,
+    ) {
+        for index in 0..self.updates.len() {
+            feed.update_finished(index, UpdateInstallationResult::ended(code, hresult, message));
+        }
+    }
+}
+
+/// Ends the job with what its updates' results add up to.
+fn complete(feed: JobFeed<Installation>, stopped: Stopped) {
+    let updates: Vec<UpdateInstallationResult> = feed.job().progress().update_results().cloned().collect();
+    let (result_code, hresult) = aggregate(&updates, stopped);
+    let reboot_required = updates.iter().any(|update| update.reboot_required);
+    feed.complete(InstallationResult {
+        result_code,
+        hresult,
+        reboot_required,
+        updates,
+    });
+}

@@ -1,0 +1,125 @@
+//! The jobs of a machine, running and past, as their folders tell.
+
+use std::io;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+use wua_types::event::AnyProgress;
+use wua_types::{HResult, JobEvent, Operation, OperationResultCode, Percent};
+
+use crate::failure::Failure;
+use crate::folders::Folders;
+use crate::follow::{Lines, keeper_of};
+
+/// How a job stands.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum JobState {
+    /// It runs.
+    Running {
+        /// How much of it is done.
+        percent_complete: Percent,
+        /// The process that keeps it.
+        keeper_pid: u32,
+    },
+    /// It ended.
+    Completed {
+        /// The outcome.
+        result_code: OperationResultCode,
+        /// Its reason.
+        hresult: HResult,
+        /// Whether it asked for a restart.
+        reboot_required: bool,
+        /// When.
+        ended: Timestamp,
+    },
+    /// Its keeper went away before the end.
+    Lost,
+}
+
+/// One job of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct JobSummary {
+    /// Its id.
+    pub job: Uuid,
+    /// What it does.
+    pub operation: Operation,
+    /// When it began.
+    pub begun: Timestamp,
+    /// Its updates' titles.
+    pub titles: Vec<String>,
+    /// How it stands.
+    #[serde(flatten)]
+    pub state: JobState,
+}
+
+/// All jobs that have said anything, newest first.
+///
+/// # Errors
+/// The folder of the jobs cannot be read; a machine that had no job yet has none.
+pub fn list(folders: &Folders) -> Result<Vec<JobSummary>, Failure> {
+    let folder = folders.jobs();
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            let what = format!("cannot read the jobs in `{}`", folder.display());
+            return Err(Failure::because(crate::store::io_code(&error), what, error));
+        }
+    };
+    let ids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<Uuid>().ok());
+    let mut jobs: Vec<JobSummary> = ids.filter_map(|job| summary(folders, job)).collect();
+    jobs.sort_by_key(|job| (std::cmp::Reverse(job.begun), job.job));
+    Ok(jobs)
+}
+
+fn summary(folders: &Folders, job: Uuid) -> Option<JobSummary> {
+    let folder = folders.job(job);
+    // The keeper is looked at before its file, so that a job that ends just now does not seem lost.
+    let keeper = keeper_of(&folder).filter(|keeper| keeper.is_alive());
+    let lines = Lines::open(&folder).and_then(|mut lines| lines.read()).ok()?;
+    let first = lines.first()?.clone();
+    let JobEvent::Started {
+        operation, updates, ..
+    } = first.event
+    else {
+        return None;
+    };
+    let percent_complete = lines.iter().rev().find_map(|line| match &line.event {
+        JobEvent::Progress(AnyProgress::Installation(now)) => Some(now.percent_complete),
+        _ => None,
+    });
+    let state = match (lines.last().map(|line| (&line.event, line.time)), keeper) {
+        (
+            Some((
+                JobEvent::Completed {
+                    result_code,
+                    hresult,
+                    reboot_required,
+                },
+                ended,
+            )),
+            _,
+        ) => JobState::Completed {
+            result_code: *result_code,
+            hresult: *hresult,
+            reboot_required: *reboot_required,
+            ended,
+        },
+        (_, Some(keeper)) => JobState::Running {
+            percent_complete: percent_complete.unwrap_or(Percent::ZERO),
+            keeper_pid: keeper.pid,
+        },
+        (_, None) => JobState::Lost,
+    };
+    let titles = updates.into_iter().map(|update| update.title).collect();
+    Some(JobSummary {
+        job,
+        operation,
+        begun: first.time,
+        titles,
+        state,
+    })
+}

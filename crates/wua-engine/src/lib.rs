@@ -1,0 +1,52 @@
+//! The engine of wua: sessions, searchers, downloaders and installers on one machine, and the keeper that carries jobs out.
+//!
+//! It knows no package manager and no network protocol; those come in through [`source::UpdateSource`] and
+//! [`handler::UpdateHandler`]. It is synchronous: what takes long runs in threads or in the keeper's process, and jobs
+//! ([`wua_job`]) tell how far it is. It prints nothing and reads no environment.
+//!
+//! The way of an installation: [`installer`] checks and starts, [`planner`] decides, [`order`] is written down, [`keeper`]
+//! carries it out batch by batch, [`reporter`](crate::keeper) tells history and the event file, [`follow`] feeds the caller's
+//! job.
+
+pub mod aggregate;
+pub mod batches;
+pub mod downloader;
+pub mod event_file;
+pub mod failure;
+pub mod folders;
+pub mod follow;
+pub mod handler;
+pub mod installer;
+pub mod jobs;
+pub mod keeper;
+pub mod lock;
+pub mod machine;
+pub mod meter;
+pub mod order;
+pub mod planner;
+pub mod policy;
+pub mod process;
+mod reporter;
+pub mod searcher;
+pub mod service_manager;
+pub mod session;
+pub mod source;
+pub mod start_error;
+pub mod state;
+pub mod store;
+pub mod system;
+pub mod undo;
+
+pub use downloader::UpdateDownloader;
+pub use failure::Failure;
+pub use folders::Folders;
+pub use handler::UpdateHandler;
+pub use installer::UpdateInstaller;
+pub use machine::{Keeper, Machine};
+pub use policy::Policy;
+pub use searcher::UpdateSearcher;
+pub use service_manager::UpdateServiceManager;
+pub use session::UpdateSession;
+pub use source::UpdateSource;
+pub use start_error::StartError;
+pub use system::SystemInformation;

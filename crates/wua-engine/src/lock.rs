@@ -1,0 +1,149 @@
+//! The machine's lock: at most one installation or uninstallation of wua's runs on a machine (rule R13).
+//!
+//! An advisory lock (`flock`) on a file that is never removed. The lock belongs to the open file, so whoever begins a job
+//! takes it and hands the open file to the keeper: there is no moment in which nobody holds it. The file says who does.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use uuid::Uuid;
+
+use crate::process::ProcessId;
+
+/// Who holds the lock, as the lock file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Holder {
+    /// The process.
+    #[serde(flatten)]
+    pub process: ProcessId,
+    /// The job it works on.
+    pub job: Uuid,
+}
+
+/// The lock, held. Dropping it lets go.
+#[derive(Debug)]
+pub struct MachineLock {
+    /// None once the lock was handed over.
+    file: Option<File>,
+}
+
+impl MachineLock {
+    /// Takes the lock for `job` without waiting; `None` where somebody else holds it.
+    ///
+    /// # Errors
+    /// The lock file cannot be made or opened.
+    pub fn take(path: &Path, job: Uuid) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        sign(&file, job)?;
+        Ok(Some(Self { file: Some(file) }))
+    }
+
+    /// Makes the open file that the parent process held the lock on this process's own lock.
+    ///
+    /// # Errors
+    /// The file is not the lock file, or the lock is not held through it and somebody else has it.
+    pub fn inherit(file: File, path: &Path, job: Uuid) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let (given, wanted) = (file.metadata()?, std::fs::metadata(path)?);
+        if (given.dev(), given.ino()) != (wanted.dev(), wanted.ino()) {
+            return Err(io::Error::other(
+                "the file that was handed over is not the machine's lock",
+            ));
+        }
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        sign(&file, job)?;
+        Ok(Self { file: Some(file) })
+    }
+
+    /// The open file that carries the lock, for [`inherit`](Self::inherit) in another process or thread.
+    pub fn hand_over(mut self) -> File {
+        self.file.take().expect("the lock is handed over once, by value")
+    }
+}
+
+impl Drop for MachineLock {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // A process that lives on must not be taken for a holder. Nothing to be done if the disk refuses: the kernel's
+            // lock is what counts.
+            let _ = file.set_len(0);
+        }
+    }
+}
+
+fn sign(mut file: &File, job: Uuid) -> io::Result<()> {
+    let text = serde_json::to_vec(&Holder {
+        process: ProcessId::own(),
+        job,
+    })
+    .expect("plain values serialise");
+    file.seek(SeekFrom::Start(0))?;
+    file.set_len(0)?;
+    file.write_all(&text)
+}
+
+/// Who holds the lock now, read from the file without touching the lock. A hint: it may change at once (`IsBusy` gives no
+/// reservation).
+pub fn holder(path: &Path) -> Option<Holder> {
+    let mut text = Vec::new();
+    File::open(path).ok()?.take(4096).read_to_end(&mut text).ok()?;
+    let holder: Holder = serde_json::from_slice(&text).ok()?;
+    holder.process.is_alive().then_some(holder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_holds_the_lock_and_the_file_says_who() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("lock");
+        let job = Uuid::from_u128(1);
+        let lock = MachineLock::take(&path, job).expect("no error").expect("free");
+        assert!(
+            MachineLock::take(&path, Uuid::from_u128(2))
+                .expect("no error")
+                .is_none()
+        );
+        assert_eq!(
+            holder(&path),
+            Some(Holder {
+                process: ProcessId::own(),
+                job
+            })
+        );
+        drop(lock);
+        assert_eq!(holder(&path), None);
+    }
+
+    #[test]
+    fn a_lock_outlives_its_taker_in_whoever_was_handed_the_file() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("lock");
+        let lock = MachineLock::take(&path, Uuid::from_u128(1))
+            .expect("no error")
+            .expect("free");
+        let handed = lock.hand_over();
+        assert!(
+            MachineLock::take(&path, Uuid::from_u128(2))
+                .expect("no error")
+                .is_none()
+        );
+        let _kept = MachineLock::inherit(handed, &path, Uuid::from_u128(1)).expect("still held");
+    }
+}

@@ -1,0 +1,62 @@
+//! What a keeper is told to do: the immutable plan, the updates, and what is known before any work. Written before the keeper
+//! starts, read by it alone.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+use wua_types::{InstallPlan, Update, UpdateInstallationResult};
+
+use crate::folders::JobFolder;
+
+/// A job that changes the machine.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Order {
+    /// The job's id.
+    pub job: Uuid,
+    /// When it was begun.
+    pub begun: Timestamp,
+    /// The plan, which nothing changes any more.
+    pub plan: InstallPlan,
+    /// The updates, in the plan's order.
+    pub updates: Vec<Update>,
+    /// Results known before any work, by place.
+    pub known: Vec<(usize, UpdateInstallationResult)>,
+    /// Who asked.
+    pub client_application_id: String,
+    /// The user id of who asked.
+    pub user_id: u32,
+}
+
+impl Order {
+    /// Makes the job's folder and writes the order into it, durably.
+    ///
+    /// # Errors
+    /// The disk said no.
+    pub fn write(&self, folder: &JobFolder) -> io::Result<()> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder.path())?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(folder.order())?;
+        serde_json::to_writer(&mut file, self)?;
+        file.flush()?;
+        file.sync_all()?;
+        fs::File::open(folder.path())?.sync_all()
+    }
+
+    /// Reads the order back.
+    ///
+    /// # Errors
+    /// It is not there, cannot be read, or is damaged.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        serde_json::from_slice(&fs::read(path)?).map_err(io::Error::from)
+    }
+}

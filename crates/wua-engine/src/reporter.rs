@@ -1,0 +1,261 @@
+//! What a keeper says: to the meter, to history, to the event file, in this order, so that nothing is announced that is not
+//! written down.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use wua_types::{
+    HResult, JobEvent, Operation, OperationResultCode, Phase, PlannedUpdate, ServerSelection, StartedUpdate,
+    UpdateHistoryEntry, UpdateInstallationResult, UpdateOperation, UpdateResult as _, WaitingFor,
+};
+
+use crate::event_file::EventWriter;
+use crate::failure::Failure;
+use crate::handler::{BatchContext, InstalledUpdate};
+use crate::keeper::is_recorded;
+use crate::meter::{Meter, expected_seconds};
+use crate::order::Order;
+use crate::state::{Consequence, InstalledRecord, State};
+use crate::system;
+
+/// Tells a job's story.
+pub(crate) struct Reporter<'a> {
+    order: &'a Order,
+    meter: Meter,
+    events: EventWriter,
+    state: State,
+    abort: PathBuf,
+    results: Vec<Option<UpdateInstallationResult>>,
+    begun: BTreeSet<usize>,
+    more_to_come: bool,
+    start: Instant,
+}
+
+impl<'a> Reporter<'a> {
+    pub(crate) fn new(order: &'a Order, events: EventWriter, state: State, abort: PathBuf) -> Self {
+        let seconds = order
+            .plan
+            .updates
+            .iter()
+            .map(|update| expected_seconds(update.changes.len(), update.unpacked_bytes));
+        Self {
+            order,
+            meter: Meter::new(seconds),
+            events,
+            state,
+            abort,
+            results: vec![None; order.updates.len()],
+            begun: BTreeSet::new(),
+            more_to_come: true,
+            start: Instant::now(),
+        }
+    }
+
+    pub(crate) fn started(&mut self) {
+        let started = |(index, update): (usize, &PlannedUpdate)| StartedUpdate {
+            index,
+            id: update.identity.update_id,
+            title: update.title.clone(),
+        };
+        let operation = match self.order.plan.operation {
+            UpdateOperation::Installation => Operation::Install,
+            UpdateOperation::Uninstallation => Operation::Uninstall,
+        };
+        self.say(JobEvent::Started {
+            operation,
+            plan_hash: Some(self.order.plan.hash().to_string()),
+            updates: self.order.plan.updates.iter().enumerate().map(started).collect(),
+        });
+    }
+
+    pub(crate) fn abort_wished(&self) -> bool {
+        self.abort.exists()
+    }
+
+    pub(crate) fn begin_batch(&mut self, members: &[usize], more_to_come: bool) {
+        self.begun.extend(members);
+        self.more_to_come = more_to_come;
+        self.meter.can_abort(true);
+        self.meter.phase(Phase::Preparing);
+        self.show();
+    }
+
+    pub(crate) fn end_batch(&mut self) {
+        self.meter.waiting(None);
+        self.meter.changing(false);
+        self.meter.can_abort(true);
+        self.show();
+    }
+
+    /// The result of an update: written to history, then shown.
+    pub(crate) fn finish(&mut self, place: usize, result: UpdateInstallationResult) {
+        if self.results.get(place).is_none_or(Option::is_some) {
+            return;
+        }
+        if is_recorded(result.result_code, self.begun.contains(&place)) {
+            self.remember(place, &result);
+        }
+        self.meter.finish(place, result.result_code);
+        self.show();
+        let id = self.order.updates[place].id();
+        self.results[place] = Some(result.clone());
+        self.say(JobEvent::UpdateFinished {
+            index: place,
+            id,
+            result,
+        });
+    }
+
+    /// An update that an abort kept from being changed.
+    pub(crate) fn abort(&mut self, place: usize) {
+        self.begun.remove(&place);
+        let code = OperationResultCode::Aborted;
+        self.finish(
+            place,
+            UpdateInstallationResult::ended(
+                code,
+                HResult::WU_E_CALL_CANCELLED,
+                "stopped before it was begun",
+            ),
+        );
+    }
+
+    /// Gives those of `places` that have no result the one that follows from `failure`.
+    pub(crate) fn end_rest(&mut self, failure: &Failure, places: &[usize]) {
+        for place in places {
+            let code = OperationResultCode::Failed;
+            self.finish(
+                *place,
+                UpdateInstallationResult::ended(code, failure.code(), &failure.sentence()),
+            );
+        }
+    }
+
+    pub(crate) fn results(&self) -> Vec<UpdateInstallationResult> {
+        let missing = || {
+            UpdateInstallationResult::ended(
+                OperationResultCode::Failed,
+                HResult::WU_E_UPDATE_NOT_PROCESSED,
+                "",
+            )
+        };
+        self.results
+            .iter()
+            .map(|result| result.clone().unwrap_or_else(missing))
+            .collect()
+    }
+
+    /// The last event: the operation is finished in the state before followers hear of it.
+    pub(crate) fn completed(&mut self, completed: JobEvent) {
+        if let Err(error) = self.state.end(self.order.job) {
+            self.say_warning(
+                error.code(),
+                format!("the job stays listed as unfinished: {error}"),
+            );
+        }
+        self.say(completed);
+    }
+
+    fn remember(&mut self, place: usize, result: &UpdateInstallationResult) {
+        let update = &self.order.updates[place];
+        let date = Timestamp::now();
+        let entry = UpdateHistoryEntry {
+            job: self.order.job,
+            operation: self.order.plan.operation,
+            update_identity: update.identity,
+            title: update.title.clone(),
+            description: update.description.clone(),
+            result_code: result.result_code,
+            hresult: result.hresult,
+            unmapped_result_code: result.unmapped_result_code,
+            date,
+            message: result.message.clone(),
+            reboot_required: result.reboot_required,
+            client_application_id: self.order.client_application_id.clone(),
+            user_id: self.order.user_id,
+            server_selection: ServerSelection::Others,
+            service_id: update.service_id,
+            kept_configuration: result.kept_configuration.clone(),
+            support_url: update.support_url.clone(),
+            categories: update.categories.clone(),
+        };
+        let changes = &self.order.plan.updates[place].changes;
+        let changed = result.result_code.is_success() && !changes.is_empty();
+        let record = InstalledRecord {
+            installed: InstalledUpdate {
+                update: update.clone(),
+                changes: changes.clone(),
+            },
+            job: self.order.job,
+            date,
+            restart_asked_in_boot: if result.reboot_required {
+                system::boot_id()
+            } else {
+                None
+            },
+        };
+        let consequence = match self.order.plan.operation {
+            UpdateOperation::Installation if changed => Consequence::Installed(&record),
+            UpdateOperation::Uninstallation if changed => Consequence::TakenBack,
+            _ => Consequence::None,
+        };
+        if let Err(error) = self.state.record(&entry, consequence) {
+            let title = &update.title;
+            self.say_warning(
+                error.code(),
+                format!("the result of `{title}` is missing in the history: {error}"),
+            );
+        }
+    }
+
+    fn show(&mut self) {
+        let now = self.meter.read(self.start.elapsed());
+        if let Err(error) = self.events.progress(now) {
+            tracing::error!(%error, "progress could not be written");
+        }
+    }
+
+    fn say_warning(&mut self, hresult: HResult, message: String) {
+        self.say(JobEvent::Warning { message, hresult });
+    }
+
+    fn say(&mut self, event: JobEvent) {
+        // A full disk must not stop a package manager in the middle; history and the machine's states hold the truth.
+        if let Err(error) = self.events.say(event) {
+            tracing::error!(%error, "an event could not be written");
+        }
+    }
+}
+
+impl BatchContext for Reporter<'_> {
+    fn abort_requested(&self) -> bool {
+        self.abort_wished()
+    }
+
+    fn changing(&mut self) {
+        self.meter.waiting(None);
+        self.meter.changing(true);
+        self.meter.can_abort(self.more_to_come);
+        self.show();
+    }
+
+    fn step(&mut self, update: usize, done: u32, total: u32, phase: Phase) {
+        self.meter.step(update, done, total, phase);
+        self.show();
+    }
+
+    fn waiting(&mut self, what: Option<WaitingFor>) {
+        self.meter.waiting(what);
+        self.show();
+    }
+
+    fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
+        self.finish(update, result);
+    }
+
+    fn warning(&mut self, code: HResult, message: String) {
+        self.say_warning(code, message);
+    }
+}

@@ -1,0 +1,68 @@
+//! Whether an installed update can be taken back: are the archives of the versions before still stored (apt.md section 11)?
+
+use crate::handler::InstalledUpdate;
+use crate::store::{ContentStore, Origin};
+
+/// What the store can offer for taking an update back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    missing: Vec<String>,
+    repacked: Vec<String>,
+}
+
+/// The label under which the store keeps the archive of one package version.
+pub fn content_label(name: &str, architecture: &str, version: &str) -> String {
+    format!("deb {name} {architecture} {version}")
+}
+
+/// Looks for the archives of the versions before.
+pub fn look(installed: &InstalledUpdate, store: &ContentStore) -> Undo {
+    let mut undo = Undo {
+        missing: Vec::new(),
+        repacked: Vec::new(),
+    };
+    // A store that cannot be read has nothing to offer; why is said when the undo is begun.
+    let contents = store.list().unwrap_or_default();
+    for change in &installed.changes {
+        let Some(from) = &change.from else { continue };
+        let label = content_label(&change.name, &change.architecture, from);
+        let found = contents.iter().filter(|content| content.label == label);
+        match found.min_by_key(|content| content.origin == Origin::Repacked) {
+            None => undo.missing.push(format!("{} {from}", change.label())),
+            Some(content) if content.origin == Origin::Repacked => {
+                undo.repacked.push(format!("{} {from}", change.label()))
+            }
+            Some(_) => {}
+        }
+    }
+    undo
+}
+
+impl Undo {
+    /// Whether every archive is here.
+    pub fn is_possible(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// Whether any of them was packed again from installed files.
+    pub fn uses_repacked(&self) -> bool {
+        !self.repacked.is_empty()
+    }
+
+    /// What to know beforehand, if anything.
+    pub fn note(&self) -> Option<String> {
+        if !self.missing.is_empty() {
+            Some(format!(
+                "cannot be taken back: no archive of {} is stored",
+                self.missing.join(", ")
+            ))
+        } else if !self.repacked.is_empty() {
+            Some(format!(
+                "goes back to archives that were packed again from installed files: {}",
+                self.repacked.join(", ")
+            ))
+        } else {
+            None
+        }
+    }
+}

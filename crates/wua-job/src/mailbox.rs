@@ -1,0 +1,174 @@
+//! Notices waiting for their receiver (rule R18). A value without clock or threads: time comes in as an argument.
+//!
+//! First starts and final results of updates wait in order; of everything else only the newest waits, and at most ten of
+//! those are handed to an observer in a second. Whatever waits is newer than all that was handed out.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::kind::JobKind;
+use crate::snapshot::Snapshot;
+
+/// The least time between two notices that could have been merged: ten a second.
+pub(crate) const PACE: Duration = Duration::from_millis(100);
+
+/// Whether a notice may be replaced by a newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// It may.
+    Mergeable,
+    /// It has to be delivered: the first start of an update, or its final result. At most two an update.
+    Distinct,
+}
+
+pub(crate) struct Mailbox<K: JobKind> {
+    distinct: VecDeque<Snapshot<K>>,
+    newest: Option<Snapshot<K>>,
+    not_before: Option<Instant>,
+}
+
+/// What a paced receiver gets.
+pub(crate) enum Paced<K: JobKind> {
+    Notice(Snapshot<K>),
+    /// A notice waits, but comes too soon after the last.
+    NotBefore(Instant),
+    Empty,
+}
+
+impl<K: JobKind> Mailbox<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            distinct: VecDeque::new(),
+            newest: None,
+            not_before: None,
+        }
+    }
+
+    pub(crate) fn post(&mut self, notice: Snapshot<K>, weight: Weight) {
+        match weight {
+            Weight::Mergeable => self.newest = Some(notice),
+            Weight::Distinct => {
+                self.newest = None;
+                self.distinct.push_back(notice);
+            }
+        }
+    }
+
+    /// The next notice that may not be left out.
+    pub(crate) fn take_distinct(&mut self) -> Option<Snapshot<K>> {
+        self.distinct.pop_front()
+    }
+
+    /// The next notice, for a receiver that asks when it has time.
+    pub(crate) fn take(&mut self) -> Option<Snapshot<K>> {
+        self.distinct.pop_front().or_else(|| self.newest.take())
+    }
+
+    /// The next notice for a receiver that is called, at `now`.
+    pub(crate) fn take_paced(&mut self, now: Instant) -> Paced<K> {
+        if let Some(notice) = self.distinct.pop_front() {
+            return Paced::Notice(notice);
+        }
+        match (self.newest.take(), self.not_before) {
+            (None, _) => Paced::Empty,
+            (Some(notice), Some(instant)) if now < instant => {
+                self.newest = Some(notice);
+                Paced::NotBefore(instant)
+            }
+            (Some(notice), _) => {
+                self.not_before = Some(now + PACE);
+                Paced::Notice(notice)
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.distinct.is_empty() && self.newest.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Installation;
+    use crate::snapshot::Results;
+    use std::sync::Arc;
+    use wua_types::{InstallationProgress, Progress as _};
+
+    fn notice(revision: u64) -> Snapshot<Installation> {
+        let nothing = InstallationProgress::nothing_done();
+        Snapshot::new(revision, nothing, Arc::new(Results::new(0)), Arc::new([]))
+    }
+
+    fn revision(paced: Paced<Installation>) -> Option<u64> {
+        match paced {
+            Paced::Notice(notice) => Some(notice.revision()),
+            Paced::NotBefore(_) | Paced::Empty => None,
+        }
+    }
+
+    #[test]
+    fn r18_the_newest_of_what_may_merge_wins() {
+        let mut mailbox = Mailbox::new();
+        for number in 1..=1000 {
+            mailbox.post(notice(number), Weight::Mergeable);
+        }
+        assert_eq!(revision(mailbox.take_paced(Instant::now())), Some(1000));
+        assert!(mailbox.is_empty());
+    }
+
+    #[test]
+    fn r18_a_distinct_notice_replaces_what_it_is_newer_than_and_is_never_replaced() {
+        let mut mailbox = Mailbox::new();
+        for (number, weight) in [
+            (1, Weight::Mergeable),
+            (2, Weight::Distinct),
+            (3, Weight::Distinct),
+            (4, Weight::Mergeable),
+        ] {
+            mailbox.post(notice(number), weight);
+        }
+        let order: Vec<u64> = std::iter::from_fn(|| mailbox.take())
+            .map(|notice| notice.revision())
+            .collect();
+        assert_eq!(order, [2, 3, 4]);
+    }
+
+    #[test]
+    fn r18_at_most_ten_merged_notices_a_second() {
+        let mut mailbox = Mailbox::new();
+        let start = Instant::now();
+        let mut delivered = Vec::new();
+        for millisecond in 0..5000 {
+            mailbox.post(notice(millisecond), Weight::Mergeable);
+            let now = start + Duration::from_millis(millisecond);
+            delivered.extend(revision(mailbox.take_paced(now)));
+        }
+        let most = delivered.iter().map(|from| {
+            delivered
+                .iter()
+                .filter(|at| (*from..from + 1000).contains(at))
+                .count()
+        });
+        assert_eq!((delivered.len(), most.max()), (50, Some(10)));
+    }
+
+    #[test]
+    fn r18_distinct_notices_know_no_pace() {
+        let mut mailbox = Mailbox::new();
+        let now = Instant::now();
+        for number in 1..=20 {
+            mailbox.post(notice(number), Weight::Distinct);
+            assert_eq!(revision(mailbox.take_paced(now)), Some(number));
+        }
+        mailbox.post(notice(21), Weight::Mergeable);
+        assert_eq!(
+            revision(mailbox.take_paced(now)),
+            Some(21),
+            "the pace is that of merged notices alone"
+        );
+        mailbox.post(notice(22), Weight::Mergeable);
+        assert!(matches!(mailbox.take_paced(now), Paced::NotBefore(instant) if instant == now + PACE));
+        assert_eq!(revision(mailbox.take_paced(now + PACE)), Some(22));
+    }
+}

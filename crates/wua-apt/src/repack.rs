@@ -9,8 +9,10 @@
 //! keep it from others.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -277,7 +279,7 @@ impl Root {
         let metadata = file.metadata()?;
         if metadata.is_symlink() {
             let link = rustix::fs::readlinkat(&file, "", Vec::new())?;
-            let link = Some(PathBuf::from(String::from_utf8_lossy(link.as_bytes()).into_owned()));
+            let link = Some(PathBuf::from(OsStr::from_bytes(link.as_bytes())));
             return Ok(Seen { file, metadata, link });
         }
         if !metadata.is_file() {

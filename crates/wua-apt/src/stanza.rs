@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn stanzas_know_their_place_in_the_file() {
         let all: Vec<_> = Stanzas::new(b"\n\n\nA: 1\n\n\n\n\nB: 2\nC: 3\n\nD: 4").collect();
-        let expected = [(3, &b"A: 1\n"[..]), (11, b"B: 2\nC: 3\n"), (22, b"D: 4")];
+        let expected = [(3, &b"A: 1\n"[..]), (12, b"B: 2\nC: 3\n"), (23, b"D: 4")];
         assert_eq!(all, expected.map(|(offset, text)| (offset, Stanza::new(text))));
     }
 

@@ -210,6 +210,18 @@ impl AptTree {
         self.root.join(relative.trim_start_matches('/'))
     }
 
+    /// What a file is called by programs started with [`Self::changing`]: on a tree of kind [`TreeKind::Other`] they see
+    /// the root as `/`, so a path below it loses it; none for a path that they cannot see.
+    pub fn inside(&self, path: &Path) -> Option<PathBuf> {
+        match self.kind {
+            TreeKind::Machine | TreeKind::Practice => Some(path.to_owned()),
+            TreeKind::Other => path
+                .strip_prefix(&self.root)
+                .ok()
+                .map(|rest| Path::new("/").join(rest)),
+        }
+    }
+
     /// A program that only reads or simulates: never needs privilege, stdin is empty.
     pub fn reading(&self, program: Program) -> Command {
         let mut command = prepared(self.programs[program as usize].as_os_str().to_owned());

@@ -230,29 +230,49 @@ mod tests {
     use crate::kind::Search;
     use crate::observer::{CallbackError, JobObserver};
     use crate::start::JobBuilder;
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::channel;
 
-    struct Stuck(Receiver<()>);
+    /// Does one thing in the completed callback.
+    struct Once<F>(F);
 
-    impl JobObserver<Search> for Stuck {
-        fn completed(&mut self, _: &Job<Search>) -> Result<(), CallbackError> {
-            let _ = self.0.recv();
+    impl<F: FnMut(&Job<Search>) + Send> JobObserver<Search> for Once<F> {
+        fn completed(&mut self, job: &Job<Search>) -> Result<(), CallbackError> {
+            self.0(job);
             Ok(())
         }
     }
 
-    #[test]
-    fn r22_end_waits_for_a_stuck_observer_no_longer_than_its_patience() {
-        let (go, gate) = channel();
+    /// A job whose work is over, with its callbacks flowing.
+    fn completed(act: impl FnMut(&Job<Search>) + Send + 'static) -> Job<Search> {
         let builder = JobBuilder::<Search>::new(Uuid::nil(), Operation::Search, Arc::new([]));
-        let observer: Box<dyn JobObserver<Search>> = Box::new(Stuck(gate));
+        let observer: Box<dyn JobObserver<Search>> = Box::new(Once(act));
         let (job, feed, release) = builder.observer(observer).start().expect("a thread starts");
         release.release();
         drop(feed);
+        job
+    }
+
+    #[test]
+    fn r22_end_waits_for_a_stuck_observer_no_longer_than_its_patience() {
+        let (go, gate) = channel::<()>();
+        let job = completed(move |_| {
+            let _ = gate.recv();
+        });
         let outcome = job.end_with_patience(Duration::ZERO).expect("ended once");
         assert_eq!(outcome.hresult, wua_types::HResult::WU_E_UNEXPECTED);
         assert!(!matches!(job.shared.lock().callbacks, Callbacks::Released));
         drop(go);
+        assert_eq!(job.clean_up(), CleanUp::Done);
+    }
+
+    #[test]
+    fn r22_end_inside_a_callback_does_not_wait_for_that_callback() {
+        let (send, ends) = channel();
+        let job = completed(move |job| {
+            let end = job.end_with_patience(Duration::MAX);
+            send.send(end.is_ok()).expect("the test listens");
+        });
+        assert_eq!(ends.recv(), Ok(true));
         assert_eq!(job.clean_up(), CleanUp::Done);
     }
 }

@@ -119,19 +119,17 @@ mod tests {
 
     #[test]
     fn r18_a_distinct_notice_replaces_what_it_is_newer_than_and_is_never_replaced() {
+        use Weight::{Distinct, Mergeable};
         let mut mailbox = Mailbox::new();
-        for (number, weight) in [
-            (1, Weight::Mergeable),
-            (2, Weight::Distinct),
-            (3, Weight::Distinct),
-            (4, Weight::Mergeable),
-        ] {
-            mailbox.post(notice(number), weight);
-        }
-        let order: Vec<u64> = std::iter::from_fn(|| mailbox.take())
-            .map(|notice| notice.revision())
-            .collect();
-        assert_eq!(order, [2, 3, 4]);
+        let mut told = |posted: &[(u64, Weight)]| {
+            for (number, weight) in posted {
+                mailbox.post(notice(*number), *weight);
+            }
+            let taken = std::iter::from_fn(|| mailbox.take());
+            taken.map(|notice| notice.revision()).collect::<Vec<u64>>()
+        };
+        assert_eq!(told(&[(1, Mergeable), (2, Distinct), (3, Distinct)]), [2, 3]);
+        assert_eq!(told(&[(4, Distinct), (5, Mergeable), (6, Mergeable)]), [4, 6]);
     }
 
     #[test]

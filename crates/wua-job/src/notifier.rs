@@ -55,7 +55,7 @@ fn next<K: JobKind>(job: &Job<K>) -> Option<Notice<K>> {
         let deadline = match &mut state.callbacks {
             Callbacks::Held(_) => None,
             Callbacks::Disconnecting | Callbacks::Released => return None,
-            Callbacks::Flowing(mailbox) if job.is_completed() && false => {
+            Callbacks::Flowing(mailbox) if job.is_completed() => {
                 return Some(
                     mailbox
                         .take_distinct()

@@ -278,7 +278,7 @@ mod tests {
             tree(&(entry("a", "all", "1", "ok installed") + "Package: b\nStatus: install ok half\n"));
         let error = DpkgDatabase::read(folder.path()).unwrap_err().to_string();
         assert!(
-            error.ends_with("is damaged in entry 2 (package `b`, byte 72): `half` is no dpkg status"),
+            error.ends_with("is damaged in entry 2 (package `b`, byte 70): `half` is no dpkg status"),
             "{error}"
         );
     }

@@ -76,7 +76,7 @@ pub(super) fn candidates(
             name: &package.name,
             architecture: &key.1,
         };
-        candidates.extend(choose(package, key, offers, &current, rules, warnings));
+        candidates.extend(choose(package, key, offers, rules, warnings));
     }
     candidates
 }
@@ -94,7 +94,6 @@ fn choose(
     package: &InstalledPackage,
     key: PackageKey<'_>,
     offers: Vec<Offer<'_>>,
-    current: &[&InstalledPackage],
     rules: &Rules<'_>,
     warnings: &mut Vec<ReadWarning>,
 ) -> Option<Candidate> {
@@ -106,8 +105,7 @@ fn choose(
 
     let status_file = rules.indexes.len();
     let versions: Vec<_> = list.0.iter().map(|entry| entry.for_policy(status_file)).collect();
-    let current: Vec<_> = current.iter().map(|package| package.version.as_str()).collect();
-    let (place, pin_priority) = rules.policy.candidate(key, &versions, &current)?;
+    let (place, pin_priority) = rules.policy.candidate(key, &versions, &package.version)?;
     let on_machine = list.0.iter().position(|entry| entry.is_installed)?;
     // APT's list is sorted, so what stands before the installed version is newer, or a rebuild of the same number.
     if place >= on_machine {
@@ -175,6 +173,7 @@ struct Offer<'a> {
 /// What APT compares to tell whether two entries of one version number are the same package.
 #[derive(Default)]
 struct Identity<'a> {
+    is_for_all: bool,
     size: Option<&'a [u8]>,
     multi_arch: &'a [u8],
     /// Installed-Size, Depends, Pre-Depends, Conflicts, Breaks, Replaces.
@@ -224,6 +223,7 @@ impl<'a> Offer<'a> {
         if !version::is_version(&version) {
             return Err(format!("`{version}` is no Debian version"));
         }
+        identity.is_for_all = architecture == Some(b"all");
         let source = source.map(String::from_utf8_lossy);
         let source = source_of(source.as_deref(), &name, &version).0;
         Ok((
@@ -244,6 +244,7 @@ impl Identity<'_> {
         // The status file knows no size.
         let sizes_agree = self.size.is_none() || other.size.is_none() || self.size == other.size;
         sizes_agree
+            && self.is_for_all == other.is_for_all
             && normalised(&[self.multi_arch]).eq(normalised(&[other.multi_arch]))
             && normalised(&self.described).eq(normalised(&other.described))
     }

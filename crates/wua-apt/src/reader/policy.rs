@@ -79,13 +79,20 @@ pub(super) struct PackageKey<'a> {
 
 impl Policy {
     pub(super) fn new(pins: Pins, files: Vec<FileTraits>, native: String) -> Self {
-        // The first general pin that matches a file decides.
+        // The first general pin that matches a file decides, except that `never` wins wherever it stands.
+        let priority = |file: &FileTraits| {
+            let matching = pins.general.iter().filter(|pin| matches_file(&pin.matcher, file));
+            let mut matching = matching.map(|pin| pin.priority);
+            let first = matching.next()?;
+            Some(if matching.any(|priority| priority == NEVER) {
+                NEVER
+            } else {
+                first
+            })
+        };
         let priorities = files
             .iter()
-            .map(|file| {
-                let pin = pins.general.iter().find(|pin| matches_file(&pin.matcher, file));
-                pin.map_or_else(|| file.default_priority(), |pin| pin.priority)
-            })
+            .map(|file| priority(file).unwrap_or_else(|| file.default_priority()))
             .collect();
         Self {
             files,
@@ -95,13 +102,13 @@ impl Policy {
         }
     }
 
-    /// The candidate among `versions` (newest first), as a place in that list, with its priority. `current`: the
-    /// versions of this name on the machine, of all architectures.
+    /// The candidate among `versions` (newest first), as a place in that list, with its priority.
+    /// `current` is the version on the machine.
     pub(super) fn candidate(
         &self,
         package: PackageKey<'_>,
         versions: &[Version<'_>],
-        current: &[&str],
+        current: &str,
     ) -> Option<(usize, i32)> {
         let mut best: Option<(usize, i32)> = None;
         for (place, version) in versions.iter().enumerate() {
@@ -109,8 +116,7 @@ impl Policy {
             if priority == 0 || priority <= best.map_or(-1, |(_, best)| best) {
                 continue;
             }
-            let is_older = |current: &&str| version::compare(version.version, current) == Ordering::Less;
-            if priority < 1000 && current.iter().any(is_older) {
+            if priority < 1000 && version::compare(version.version, current) == Ordering::Less {
                 continue;
             }
             best = Some((place, priority));
@@ -124,8 +130,8 @@ impl Policy {
             .iter()
             .find(|pin| self.applies(pin, package, version));
         if let Some(pin) = pinned {
-            let all_never = version.files.iter().all(|file| self.priorities[*file] == NEVER);
-            if pin.pin.priority == NEVER || !all_never {
+            // Where all its files are never to be used, no pin of a package helps.
+            if version.files.iter().any(|file| self.priorities[*file] != NEVER) {
                 return pin.pin.priority;
             }
         }
@@ -194,6 +200,10 @@ fn matches_release(matcher: &ReleaseMatcher, file: &FileTraits) -> bool {
     };
     let is_empty =
         release.is_none() && version.is_none() && conditions.iter().all(|(pattern, _)| pattern.is_none());
+    if is_empty {
+        // Conditions that APT does not understand leave nothing to hold; then only this file matches.
+        return file.is_status;
+    }
     !is_empty
         && conditions
             .into_iter()

@@ -174,6 +174,11 @@ impl Pins {
         };
         let priority = priority(&record.text("Pin-Priority").unwrap_or_default())
             .ok_or_else(|| format!("the pin of `{names}` has no usable priority"))?;
+        if priority == NEVER && !is_general {
+            return Err(format!(
+                "the priority `never` of `{names}` is only for records of `*`"
+            ));
+        }
         let pin = Pin { matcher, priority };
         if is_general {
             self.general.push(pin);
@@ -260,6 +265,8 @@ fn release_matcher(data: &str) -> Matcher {
             continue;
         };
         let slot = match key.to_ascii_lowercase().as_str() {
+            // Without its star nothing is left of this one, and APT takes it for not given.
+            "v" if value == "*" => continue,
             "v" => {
                 matcher.version = Some(VersionMatcher::new(value));
                 continue;
@@ -345,6 +352,7 @@ mod tests {
             "Package: a\nPin: version 1\nPin-Priority: 0\n",
             "Package: a\nPin: version 1\nPin-Priority: 99999\n",
             "Package: a\nPin: version 1\n",
+            "Package: a\nPin: version 1\nPin-Priority: never\n",
         ] {
             let (pins, warnings) = pins(bad);
             assert_eq!(

@@ -6,59 +6,76 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wua_apt::reader::Candidate;
+use wua_apt::dpkg::InstalledPackage;
+use wua_apt::reader::{Candidate, Reading};
 use wua_apt::tree::AptTree;
 
 /// A machine, described.
 #[derive(Clone, Debug, Default)]
-pub struct Machine {
-    pub installed: Vec<Entry>,
-    pub archives: Vec<TestArchive>,
+pub(crate) struct Machine {
+    pub(crate) installed: Vec<Entry>,
+    pub(crate) archives: Vec<TestArchive>,
     /// The preferences file and the files of its folder.
-    pub preferences: Vec<String>,
-    pub default_release: Option<String>,
+    pub(crate) preferences: Vec<String>,
+    pub(crate) default_release: Option<String>,
     /// More lines of APT configuration.
-    pub settings: String,
+    pub(crate) settings: String,
 }
 
 /// A package in the status file or in an index.
 #[derive(Clone, Debug, Default)]
-pub struct Entry {
-    pub package: String,
-    pub architecture: String,
-    pub version: String,
-    pub source: Option<String>,
+pub(crate) struct Entry {
+    pub(crate) package: String,
+    pub(crate) architecture: String,
+    pub(crate) version: String,
+    pub(crate) source: Option<String>,
     /// `Status`, for installed ones.
-    pub status: String,
+    pub(crate) status: String,
     /// Further lines.
-    pub fields: String,
+    pub(crate) fields: String,
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct TestArchive {
+pub(crate) struct TestArchive {
     /// `http://host` or `copy:/path`
-    pub uri: String,
-    pub suite: String,
+    pub(crate) uri: String,
+    pub(crate) suite: String,
     /// The Release file.
-    pub release: String,
+    pub(crate) release: String,
     /// By component and architecture.
-    pub indexes: Vec<(String, String, Vec<Entry>)>,
+    pub(crate) indexes: Vec<(String, String, Vec<Entry>)>,
 }
 
 /// One line of `apt list --upgradable`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Upgrade {
-    pub package: String,
-    pub architecture: String,
-    pub from: String,
-    pub to: String,
+pub(crate) struct Upgrade {
+    pub(crate) package: String,
+    pub(crate) architecture: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 impl Upgrade {
-    pub fn of(candidate: &Candidate) -> Self {
+    /// APT's line names the architecture of the installed version.
+    pub(crate) fn of(candidate: &Candidate, reading: &Reading) -> Self {
+        let record = &candidate.record;
+        let filed_under = |architecture: &str| match architecture {
+            "all" => reading.native_architecture.clone(),
+            other => other.to_owned(),
+        };
+        let same = |one: &&InstalledPackage| {
+            one.version == candidate.installed_version
+                && filed_under(&one.architecture) == filed_under(&record.architecture)
+        };
+        let installed = reading
+            .installed
+            .named(&record.package)
+            .iter()
+            .find(same)
+            .unwrap();
         Self {
-            package: candidate.record.package.clone(),
-            architecture: candidate.record.architecture.clone(),
+            package: record.package.clone(),
+            architecture: installed.architecture.clone(),
             from: candidate.installed_version.clone(),
             to: candidate.record.version.clone(),
         }
@@ -66,13 +83,13 @@ impl Upgrade {
 }
 
 impl Machine {
-    pub fn holds(&self, package: &str) -> bool {
+    pub(crate) fn holds(&self, package: &str) -> bool {
         self.installed
             .iter()
             .any(|entry| entry.package == package && entry.status.starts_with("hold"))
     }
 
-    pub fn write(&self) -> TestTree {
+    pub(crate) fn write(&self) -> TestTree {
         let folder = tempfile::tempdir().unwrap();
         let tree = TestTree {
             root: folder.path().to_owned(),
@@ -82,6 +99,8 @@ impl Machine {
         let foreign = foreign_architecture();
         let root = tree.root.display();
         for folder in [
+            "etc/apt/apt.conf.d",
+            "etc/apt/preferences.d",
             "var/lib/apt/lists/partial",
             "var/cache/apt/archives/partial",
             "var/log/apt",
@@ -126,7 +145,7 @@ impl Machine {
 }
 
 impl Entry {
-    pub fn stanza(&self) -> String {
+    pub(crate) fn stanza(&self) -> String {
         let Self {
             package,
             architecture,
@@ -161,6 +180,7 @@ impl TestArchive {
         let components = components.into_iter().collect::<Vec<_>>().join(" ");
         writeln!(sources, "deb [trusted=yes] {uri} {suite} {components}").unwrap();
         let (_, rest) = uri.split_once(':').unwrap();
+        let rest = rest.replace("u:p@", "");
         let prefix = format!(
             "{}_dists_{suite}_",
             rest.trim_start_matches("//").replace('/', "_")
@@ -177,24 +197,24 @@ impl TestArchive {
 }
 
 /// A machine on the disk.
-pub struct TestTree {
+pub(crate) struct TestTree {
     root: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl TestTree {
-    pub fn open(&self) -> AptTree {
+    pub(crate) fn open(&self) -> AptTree {
         AptTree::open(&self.root).unwrap()
     }
 
-    pub fn file(&self, relative: &str, text: &str) {
+    pub(crate) fn file(&self, relative: &str, text: &str) {
         let path = self.root.join(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// What APT would upgrade if nothing stood in the way.
-    pub fn apt_list_upgradable(&self) -> BTreeSet<Upgrade> {
+    pub(crate) fn apt_list_upgradable(&self) -> BTreeSet<Upgrade> {
         self.apt("apt", &["list", "--upgradable"])
             .lines()
             .filter_map(parse_line)
@@ -202,7 +222,7 @@ impl TestTree {
     }
 
     /// Runs a program of APT on the tree; gives its output.
-    pub fn apt(&self, program: &str, arguments: &[&str]) -> String {
+    pub(crate) fn apt(&self, program: &str, arguments: &[&str]) -> String {
         let output = Command::new(program)
             .args(arguments)
             .env_clear()
@@ -211,36 +231,51 @@ impl TestTree {
             .output()
             .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}\n{}", self.describe());
+        assert!(output.status.success(), "{errors}\n{}", self.root.display());
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Everything that decides, for the message of a failed test.
-    pub fn describe(&self) -> String {
-        let mut text = String::new();
-        for file in [
-            "etc/apt/practice.conf",
-            "etc/apt/sources.list",
-            "var/lib/dpkg/status",
-            "etc/apt/preferences",
+    /// What decides about some packages, for the message of a failed test.
+    pub(crate) fn describe(&self, packages: &[&str]) -> String {
+        let arguments: Vec<_> = std::iter::once("policy")
+            .chain(packages.iter().copied())
+            .collect();
+        let mut text = self.apt("apt-cache", &arguments);
+        for folder in [
+            "etc/apt",
+            "etc/apt/preferences.d",
+            "var/lib/dpkg",
+            "var/lib/apt/lists",
         ] {
-            describe_file(&self.root.join(file), &mut text);
-        }
-        for folder in ["etc/apt/preferences.d", "var/lib/apt/lists"] {
-            let files = fs::read_dir(self.root.join(folder))
+            for file in fs::read_dir(self.root.join(folder))
                 .into_iter()
                 .flatten()
-                .filter_map(Result::ok);
-            files.for_each(|file| describe_file(&file.path(), &mut text));
+                .filter_map(Result::ok)
+            {
+                describe_file(&file.path(), packages, &mut text);
+            }
         }
         text
     }
 }
 
-fn describe_file(path: &Path, text: &mut String) {
-    if let Ok(content) = fs::read_to_string(path) {
-        writeln!(text, "--- {}\n{content}", path.display()).unwrap();
-    }
+/// The stanzas of indexes and of the status file that matter, other files whole.
+fn describe_file(path: &Path, packages: &[&str], text: &mut String) {
+    let Ok(content) = fs::read_to_string(path) else {
+        return;
+    };
+    writeln!(text, "--- {}", path.display()).unwrap();
+    let is_list = path.ends_with("status") || path.to_string_lossy().ends_with("_Packages");
+    let matters = |stanza: &&str| {
+        !is_list
+            || packages
+                .iter()
+                .any(|name| stanza.starts_with(&format!("Package: {name}\n")))
+    };
+    content
+        .split("\n\n")
+        .filter(matters)
+        .for_each(|stanza| writeln!(text, "{stanza}\n").unwrap());
 }
 
 /// `NAME/SUITES VERSION ARCH [upgradable from: OLD]`
@@ -262,7 +297,7 @@ fn parse_line(line: &str) -> Option<Upgrade> {
 }
 
 /// This machine's architecture.
-pub fn native_architecture() -> &'static str {
+pub(crate) fn native_architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -271,7 +306,7 @@ pub fn native_architecture() -> &'static str {
 }
 
 /// Some other one.
-pub fn foreign_architecture() -> &'static str {
+pub(crate) fn foreign_architecture() -> &'static str {
     if native_architecture() == "i386" {
         "amd64"
     } else {

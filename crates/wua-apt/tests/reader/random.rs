@@ -3,14 +3,14 @@
 use super::machine::{Entry, Machine, TestArchive, foreign_architecture, native_architecture};
 
 /// A small generator (xorshift), the same on every machine.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         for _ in 0..3 {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
@@ -19,11 +19,11 @@ impl Random {
         (self.0 >> 11) as usize % limit
     }
 
-    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())].clone()
     }
 
-    pub fn chance(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 }
@@ -39,7 +39,7 @@ const NAMES: [&str; 8] = [
     "eta.x",
 ];
 const VERSIONS: [&str; 9] = [
-    "1", "1.0", "1.1-1", "1.1-1+b1", "2~rc1", "2", "1:0.5", "1:0.5-1", "1.00",
+    "1", "1.0", "1.1-1", "1.1-1+b1", "2~rc1", "2", "1:0.5", "1:0.5-1", "1.2",
 ];
 const SOURCES: [&str; 3] = ["src-one", "src-two (1)", "alpha"];
 const SUITES: [&str; 5] = [
@@ -66,7 +66,7 @@ const RELATIONS: [&str; 4] = [
     "Multi-Arch: foreign\n",
 ];
 
-pub fn machine(random: &mut Random) -> Machine {
+pub(crate) fn machine(random: &mut Random) -> Machine {
     let archives: Vec<_> = (0..1 + random.below(4)).map(|i| archive(random, i)).collect();
     let default_release = random
         .chance(20)
@@ -241,7 +241,13 @@ fn record(random: &mut Random) -> String {
     ];
     let name = random.pick(&names);
     let pin = random.pick(&pins);
-    let priority = random.pick(&PRIORITIES);
+    // APT refuses `never` for anything but all packages.
+    let allowed = if name == "*" {
+        PRIORITIES.len()
+    } else {
+        PRIORITIES.len() - 1
+    };
+    let priority = random.pick(&PRIORITIES[..allowed]);
     let comment = if random.chance(20) {
         "# comment\nExplanation: because\n"
     } else {

@@ -35,6 +35,11 @@ fn r15_no_callback_runs_before_the_start_has_returned() {
     let (job, feed, release) = start(1, observer);
     play(&feed, "at 0 1 1\n succeeded 0 100");
     complete(feed);
+    let other = Notes::default();
+    let (next, feed) = run(0, Observer::new(&other));
+    drop(feed);
+    next.end()
+        .expect("the callbacks of another job had all the time they need");
     assert!(job.is_completed() && notes.lines().is_empty(), "{}", notes.text());
     release.release();
     job.clean_up();

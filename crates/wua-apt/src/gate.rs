@@ -1,0 +1,337 @@
+//! The gate (rule G1): inside the real run, just before dpkg, apt shows what it is going to do; the gate compares that
+//! with what was authorised, archive by archive, and stops apt at any difference.
+//!
+//! The gate is a script of shell and coreutils in the job's folder: it needs no living keeper and works in a chroot. APT
+//! passes hooks to a shell and finds their options by their first word, so the hook is a fixed text and the script's
+//! path comes by the environment: no path needs quoting. What the gate saw is read and put into words here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{RunError, write_whole};
+use crate::tree::AptTree;
+use crate::version;
+
+/// APT runs `exec sh "$WUA_GATE"` and finds the options of that hook under its first word.
+const HOOK: &str = "DPkg::Pre-Install-Pkgs::=exec sh \"$WUA_GATE\"";
+const HOOK_VERSION: &str = "DPkg::Tools::Options::exec::Version=3";
+const SCRIPT_VARIABLE: &str = "WUA_GATE";
+
+/// Reads `VERSION 3`, the configuration and an empty line, then one line a step. The hashes are compared last: they take
+/// longest. Anything unexpected, a full disk included, ends it with an error, and apt with it.
+const SCRIPT: &str = r#"# The gate of a wua job: apt asks it before dpkg touches anything.
+set -eu
+LC_ALL=C
+export LC_ALL
+base=${WUA_GATE%.sh}
+read -r protocol
+[ "$protocol" = "VERSION 3" ]
+while IFS= read -r line && [ -n "$line" ]; do :; done
+while read -r name old oldarch oldmulti direction new newarch newmulti file; do
+    case $file in
+    '**CONFIGURE**') ;;
+    '**REMOVE**') printf '%s\n' "$name $old $direction - $oldarch $file" ;;
+    *) printf '%s\n' "$name $old $direction $new $newarch $file" ;;
+    esac
+done >"$base.steps"
+sort "$base.steps" >"$base.seen.new"
+mv -f -- "$base.seen.new" "$base.seen"
+sort "$base.authorised" >"$base.sorted"
+comm -3 "$base.sorted" "$base.seen" >"$base.differences"
+if [ -s "$base.differences" ]; then
+    echo "wua: apt's plan is not the authorised one" >&2
+    exit 1
+fi
+if [ -s "$base.hashes" ] && ! sha256sum -c --quiet "$base.hashes" >"$base.altered"; then
+    echo "wua: an archive is not the authorised one" >&2
+    exit 1
+fi
+echo passed >"$base.verdict"
+"#;
+
+/// One step that is authorised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Authorised {
+    /// The package.
+    pub(crate) name: String,
+    /// Its architecture after the step; before it, for a removal.
+    pub(crate) architecture: String,
+    /// The version before.
+    pub(crate) old: Option<String>,
+    /// The version afterwards; none for a removal.
+    pub(crate) new: Option<String>,
+    /// The archive as apt names it, and its SHA-256; none for a removal.
+    pub(crate) archive: Option<(PathBuf, String)>,
+}
+
+impl Authorised {
+    fn line(&self) -> Vec<u8> {
+        let direction = match (&self.old, &self.new) {
+            (Some(old), Some(new)) => match version::compare(old, new) {
+                std::cmp::Ordering::Less => "<",
+                std::cmp::Ordering::Equal => "=",
+                std::cmp::Ordering::Greater => ">",
+            },
+            (None, _) => "<",
+            (Some(_), None) => ">",
+        };
+        let or_none = |version: &Option<String>| version.clone().unwrap_or_else(|| "-".into());
+        let (old, new) = (or_none(&self.old), or_none(&self.new));
+        let mut line = format!("{} {old} {direction} {new} {} ", self.name, self.architecture).into_bytes();
+        match &self.archive {
+            Some((path, _)) => line.extend_from_slice(path.as_os_str().as_encoded_bytes()),
+            None => line.extend_from_slice(b"**REMOVE**"),
+        }
+        line
+    }
+}
+
+/// What the gate found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// apt never came so far, or the script could not do its work.
+    NotReached,
+    /// apt's plan is the authorised one.
+    Passed,
+    /// It is not. Nothing was touched.
+    Refused(Vec<Difference>),
+}
+
+/// One difference between apt's plan and the authorised one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The package.
+    pub(crate) name: String,
+    /// Its architecture.
+    pub(crate) architecture: String,
+    /// Whether nothing was authorised about the package.
+    pub(crate) is_extra: bool,
+    /// The version apt wants there; none for a removal.
+    pub(crate) wanted: Option<String>,
+    /// Whether the archive's bytes are the difference.
+    pub(crate) is_altered: bool,
+    /// The difference as a sentence without its full stop.
+    pub(crate) sentence: String,
+}
+
+/// The gate of one run.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    base: PathBuf,
+    script: PathBuf,
+    authorised: Vec<Authorised>,
+}
+
+impl Gate {
+    /// Writes the gate of the run `tag` into the job's folder. `inside` is the folder as apt will see it.
+    pub(crate) fn prepare(
+        folder: &Path,
+        inside: &Path,
+        tag: &str,
+        authorised: Vec<Authorised>,
+    ) -> Result<Self, RunError> {
+        let base = folder.join(format!("gate-{tag}"));
+        let lines: Vec<u8> = authorised.iter().flat_map(|step| [step.line(), b"\n".to_vec()].concat()).collect();
+        let hashes = authorised.iter().filter_map(|step| step.archive.as_ref()).flat_map(|(path, sha256)| {
+            [sha256.as_bytes(), b"  ", path.as_os_str().as_encoded_bytes(), b"\n"].concat()
+        });
+        write_whole(&with_ending(&base, "authorised"), &lines)?;
+        write_whole(&with_ending(&base, "hashes"), &hashes.collect::<Vec<_>>())?;
+        write_whole(&with_ending(&base, "sh"), SCRIPT.as_bytes())?;
+        Ok(Self { script: inside.join(format!("gate-{tag}.sh")), base, authorised })
+    }
+
+    /// Makes a command that starts apt ask this gate.
+    pub(crate) fn guard(&self, command: &mut Command) {
+        command.args(["-o", HOOK, "-o", HOOK_VERSION]).env(SCRIPT_VARIABLE, &self.script);
+    }
+
+    /// What the gate found in the run that has ended.
+    pub(crate) fn verdict(&self) -> Verdict {
+        if with_ending(&self.base, "verdict").exists() {
+            return Verdict::Passed;
+        }
+        let Ok(seen) = fs::read(with_ending(&self.base, "seen")) else { return Verdict::NotReached };
+        let mut differences = compare(&self.authorised, &String::from_utf8_lossy(&seen));
+        let altered = fs::read(with_ending(&self.base, "altered")).unwrap_or_default();
+        differences.extend(self.altered(&String::from_utf8_lossy(&altered)));
+        if differences.is_empty() { Verdict::NotReached } else { Verdict::Refused(differences) }
+    }
+
+    /// Reads `PATH: FAILED` and the like, as sha256sum says it.
+    fn altered(&self, text: &str) -> Vec<Difference> {
+        let named = |path: &Path| text.lines().any(|line| line.starts_with(&format!("{}: FAILED", path.display())));
+        let steps = self.authorised.iter();
+        let altered = steps.filter(|step| step.archive.as_ref().is_some_and(|(path, _)| named(path)));
+        altered
+            .map(|step| Difference {
+                is_altered: true,
+                sentence: format!("the archive of `{}` was altered after it had been verified", step.name),
+                ..difference(&step.name, &step.architecture, step.new.clone())
+            })
+            .collect()
+    }
+}
+
+fn with_ending(base: &Path, ending: &str) -> PathBuf {
+    let mut name = base.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+fn difference(name: &str, architecture: &str, wanted: Option<String>) -> Difference {
+    Difference {
+        name: name.into(),
+        architecture: architecture.into(),
+        is_extra: false,
+        wanted,
+        is_altered: false,
+        sentence: String::new(),
+    }
+}
+
+/// A step as the gate wrote it down.
+struct Seen<'a> {
+    old: Option<&'a str>,
+    new: Option<&'a str>,
+    file: &'a str,
+}
+
+/// Compares the authorised steps with those that were seen, package by package.
+fn compare(authorised: &[Authorised], seen: &str) -> Vec<Difference> {
+    let mut steps = BTreeMap::new();
+    for line in seen.lines() {
+        let fields: Vec<_> = line.splitn(6, ' ').collect();
+        let [name, old, _, new, architecture, file] = fields[..] else { continue };
+        let some = |version: &'_ str| version != "-";
+        let step = Seen { old: Some(old).filter(|old| some(old)), new: Some(new).filter(|new| some(new)), file };
+        steps.insert((name, architecture), step);
+    }
+    let mut differences = Vec::new();
+    for step in authorised {
+        let Authorised { name, architecture, old, new, archive } = step;
+        let found = steps.remove(&(name.as_str(), architecture.as_str()));
+        let wanted = found.as_ref().and_then(|found| found.new).map(Into::into);
+        let sentence = match found {
+            None => match new {
+                Some(new) => format!("apt does not want to install `{name}` {new}"),
+                None => format!("apt does not want to remove `{name}`"),
+            },
+            Some(found) if found.new != new.as_deref() => match (found.new, new) {
+                (Some(found), Some(new)) => format!("apt wants to install `{name}` {found} instead of {new}"),
+                (None, _) => format!("apt wants to remove `{name}`"),
+                (Some(found), None) => format!("apt wants to install `{name}` {found} instead of removing it"),
+            },
+            Some(found) if found.old != old.as_deref() => {
+                let or_none = |version: Option<&str>| version.map_or("not installed".into(), |text| format!("at {text}"));
+                format!("`{name}` is {} instead of {}", or_none(found.old), or_none(old.as_deref()))
+            }
+            Some(found) if found.file == "**ERROR**" => format!("apt finds no archive of `{name}`"),
+            Some(found) if archive.as_ref().is_some_and(|(path, _)| path != Path::new(found.file)) => {
+                format!("apt wants to take `{name}` from `{}`", found.file)
+            }
+            Some(_) => continue,
+        };
+        differences.push(Difference { sentence, ..difference(name, architecture, wanted) });
+    }
+    for ((name, architecture), step) in steps {
+        let sentence = match step.new {
+            Some(new) => format!("apt also wants to install `{name}` {new}"),
+            None => format!("apt also wants to remove `{name}`"),
+        };
+        let wanted = step.new.map(Into::into);
+        differences.push(Difference { is_extra: true, sentence, ..difference(name, architecture, wanted) });
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    use super::*;
+
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn step(name: &str, old: Option<&str>, new: Option<&str>, folder: &Path) -> Authorised {
+        let archive = new.map(|_| (folder.join(format!("{name}.deb")), ABC.into()));
+        let owned = |text: Option<&str>| text.map(Into::into);
+        Authorised { name: name.into(), architecture: "amd64".into(), old: owned(old), new: owned(new), archive }
+    }
+
+    /// Runs the real script in a folder whose name would break an unquoted shell, and tells its verdict.
+    fn check(authorised: &[(&str, Option<&str>, Option<&str>)], shown: &str) -> (bool, Verdict) {
+        let parent = tempfile::tempdir().expect("temporary folder");
+        let folder = parent.path().join("a b'c\"$(d)");
+        fs::create_dir(&folder).expect("folder");
+        for (name, ..) in authorised {
+            fs::write(folder.join(format!("{name}.deb")), if *name == "altered" { "abd" } else { "abc" }).expect("file");
+        }
+        let steps = authorised.iter().map(|(name, old, new)| step(name, *old, *new, &folder)).collect();
+        let gate = Gate::prepare(&folder, &folder, "1.0", steps).expect("written");
+        let hook = HOOK.split_once('=').expect("an option").1;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", hook]).env(SCRIPT_VARIABLE, &gate.script).stdin(Stdio::piped()).stderr(Stdio::null());
+        let mut child = shell.spawn().expect("there is a shell");
+        let shown = shown.replace("@", &format!("{}/", folder.display()));
+        let input = format!("VERSION 3\nAPT::Architecture=amd64\nA::Password=secret\n\n{shown}");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+        let passed = child.wait().expect("waited for").success();
+        let seen = fs::read_to_string(folder.join("gate-1.0.seen")).expect("seen");
+        assert!(!seen.contains("secret"), "the configuration may hold credentials");
+        (passed, gate.verdict())
+    }
+
+    fn refused(authorised: &[(&str, Option<&str>, Option<&str>)], shown: &str) -> Vec<String> {
+        match check(authorised, shown) {
+            (false, Verdict::Refused(differences)) => differences.into_iter().map(|one| one.sentence).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_authorised_plan_passes_in_any_order_and_with_leftovers_to_configure() {
+        let authorised = [("a", Some("1"), Some("2")), ("b", None, Some("1:3")), ("c", Some("5"), None)];
+        let shown = "c 5 amd64 none > - - none **REMOVE**\nb - - none < 1:3 amd64 same @b.deb\n\
+                     a 1 amd64 none < 2 amd64 none @a.deb\na 1 amd64 none < 2 amd64 none **CONFIGURE**\n\
+                     old 5.2-1 amd64 none = 5.2-1 amd64 none **CONFIGURE**\n";
+        assert_eq!(check(&authorised, shown), (true, Verdict::Passed));
+    }
+
+    #[test]
+    fn an_extra_package_and_an_unexpected_removal_are_named() {
+        let shown = "a 1 amd64 none < 2 amd64 none @a.deb\nx - - none < 7 all none @x.deb\ny 1 amd64 none > - - none **REMOVE**\n";
+        let sentences = refused(&[("a", Some("1"), Some("2"))], shown);
+        assert_eq!(sentences, ["apt also wants to install `x` 7", "apt also wants to remove `y`"]);
+    }
+
+    #[test]
+    fn another_version_before_or_after_is_named() {
+        let shown = "a 1 amd64 none < 2.1 amd64 none @a.deb\nb 1.5 amd64 none < 2 amd64 none @b.deb\n";
+        let sentences = refused(&[("a", Some("1"), Some("2")), ("b", Some("1"), Some("2"))], shown);
+        assert_eq!(sentences, ["apt wants to install `a` 2.1 instead of 2", "`b` is at 1.5 instead of at 1"]);
+    }
+
+    #[test]
+    fn a_missing_package_another_archive_and_none_are_named() {
+        let shown = "b 1 amd64 none < 2 amd64 none /tmp/b.deb\nc 1 amd64 none < 2 amd64 none **ERROR**\n";
+        let authorised = [("a", Some("1"), Some("2")), ("b", Some("1"), Some("2")), ("c", Some("1"), Some("2"))];
+        let expected = [
+            "apt does not want to install `a` 2",
+            "apt wants to take `b` from `/tmp/b.deb`",
+            "apt finds no archive of `c`",
+        ];
+        assert_eq!(refused(&authorised, shown), expected);
+    }
+
+    #[test]
+    fn an_altered_archive_is_noticed() {
+        let shown = "altered 1 amd64 none < 2 amd64 none @altered.deb\n";
+        let sentences = refused(&[("altered", Some("1"), Some("2"))], shown);
+        assert_eq!(sentences, ["the archive of `altered` was altered after it had been verified"]);
+    }
+}

@@ -1,0 +1,384 @@
+//! One run of apt-get or dpkg, outside our own life (rules A3, A4): a session of its own, every stream a regular file of
+//! the job's folder, the exit status written by the shell around it.
+//!
+//! A keeper that dies changes nothing for the run; the next one finds it by pid and start time and follows the same files
+//! from their beginning. Nothing here signals a process (rule C1).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use wua_types::HResult;
+
+use crate::status_lines::Lines;
+
+/// How long nothing may be heard before the follower looks around by itself.
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(250);
+
+/// The variable that marks everything a job starts with the job's folder.
+const JOB_MARK: &str = "WUA_JOB";
+
+/// Opens the files outside a chroot, runs the program, and leaves its exit status beside them. Descriptor 3 is for
+/// APT's status lines, 4 for dpkg's. Both streams of text share a file, so that they stay in order.
+const SHELL: &str = r#"umask 022
+status=$1 dpkg=$2 term=$3 code=$4
+shift 4
+"$@" 3>>"$status" 4>>"$dpkg" >>"$term" 2>&1 </dev/null
+echo "$?" >"$code.new" && mv -f -- "$code.new" "$code"
+"#;
+
+/// Why a run cannot be started or followed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("cannot {action} `{}`", path.display())]
+    File { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot start `{program}`")]
+    Start { program: String, source: io::Error },
+    #[error("cannot wait for `{program}`")]
+    Wait { program: String, source: io::Error },
+}
+
+impl RunError {
+    pub(crate) fn code(&self) -> HResult {
+        match self {
+            Self::File { source, .. } | Self::Start { source, .. } | Self::Wait { source, .. } => {
+                wua_engine::store::io_code(source)
+            }
+        }
+    }
+}
+
+/// What is written down about a run, for a keeper that did not start it.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Record {
+    program: String,
+    pid: u32,
+    /// In clock ticks since the machine's start; with the pid it is never used twice.
+    start_time: u64,
+}
+
+/// Something heard from a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Heard<'a> {
+    /// A line of APT's status file.
+    Apt(&'a str),
+    /// A line of dpkg's status file.
+    Dpkg(&'a str),
+    /// All lines there are have been told; comes at least every [`HEARTBEAT`].
+    Pulse,
+}
+
+/// A run that was started, here or by an earlier keeper.
+#[derive(Debug)]
+pub(crate) struct Run {
+    folder: PathBuf,
+    tag: String,
+    record: Record,
+    child: Option<Child>,
+    apt: Tail,
+    dpkg: Tail,
+}
+
+impl Run {
+    /// Starts `command` with `tag` (such as `3.1`) in the names of its files. Its streams must not be set up.
+    pub(crate) fn start(folder: &Path, tag: &str, command: &Command) -> Result<Self, RunError> {
+        let [status, dpkg, term] = ["status", "dpkg", "term"].map(|kind| log(folder, kind, tag));
+        for path in [&status, &dpkg, &term] {
+            let created = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+            created.map_err(|source| file_error("create", path, source))?;
+        }
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut shell = Command::new("setsid");
+        shell.args(["sh", "-c", SHELL, "sh"]).args([&status, &dpkg, &term, &exit_file(folder, tag)]);
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.env_clear().env(JOB_MARK, folder);
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = shell.spawn().map_err(|source| RunError::Start { program: program.clone(), source })?;
+        let pid = child.id();
+        let record = Record { program, pid, start_time: start_time(pid).unwrap_or(0) };
+        let path = record_file(folder, tag);
+        let text = serde_json::to_vec(&record).expect("plain values serialise");
+        write_whole(&path, &text)?;
+        Ok(Self::of(folder, tag, record, Some(child)))
+    }
+
+    /// The runs of a job's folder that an earlier keeper started and that are not over, oldest first.
+    pub(crate) fn unfinished(folder: &Path) -> Vec<Self> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut tags: Vec<_> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                Some(name.strip_prefix("run-")?.strip_suffix(".json")?.to_owned())
+            })
+            .filter(|tag| !exit_file(folder, tag).exists())
+            .collect();
+        tags.sort();
+        let runs = tags.into_iter().filter_map(|tag| {
+            let record: Record = serde_json::from_slice(&fs::read(record_file(folder, &tag)).ok()?).ok()?;
+            let run = Self::of(folder, &tag, record, None);
+            (run.leader_lives() || run.has_survivors()).then_some(run)
+        });
+        runs.collect()
+    }
+
+    fn of(folder: &Path, tag: &str, record: Record, child: Option<Child>) -> Self {
+        let tail = |kind| Tail { path: log(folder, kind, tag), file: None, lines: Lines::default() };
+        Self { folder: folder.into(), tag: tag.into(), record, child, apt: tail("status"), dpkg: tail("dpkg") }
+    }
+
+    /// The program.
+    pub(crate) fn program(&self) -> &str {
+        &self.record.program
+    }
+
+    /// Whether `pid` is this run or something it started.
+    pub(crate) fn owns(&self, pid: u32) -> bool {
+        session(pid) == Some(self.record.pid)
+    }
+
+    /// Follows the run to its end, telling all it says. The exit status; none where nobody could write it down.
+    pub(crate) fn follow(&mut self, mut hear: impl FnMut(&Self, Heard<'_>)) -> Result<Option<i32>, RunError> {
+        let mut bell = Bell::new(&self.folder, self.record.pid);
+        loop {
+            // Asked before the files are read, so that nothing written before the end is missed.
+            let over = self.is_over()?;
+            let (mut apt, mut dpkg) = (std::mem::take(&mut self.apt), std::mem::take(&mut self.dpkg));
+            let read = apt.read(|line| hear(self, Heard::Apt(line)));
+            let read = read.and_then(|()| dpkg.read(|line| hear(self, Heard::Dpkg(line))));
+            (self.apt, self.dpkg) = (apt, dpkg);
+            read?;
+            hear(self, Heard::Pulse);
+            if over {
+                return Ok(self.exit_status());
+            }
+            if !self.leader_lives() {
+                // Only survivors are waited for, and the leader's descriptor would ring for ever.
+                bell.end = None;
+            }
+            bell.wait();
+        }
+    }
+
+    fn is_over(&mut self) -> Result<bool, RunError> {
+        let leader_lives = match &mut self.child {
+            Some(child) => {
+                let status = child.try_wait();
+                status.map_err(|source| RunError::Wait { program: self.record.program.clone(), source })?.is_none()
+            }
+            None => self.leader_lives(),
+        };
+        // Where the shell around it was killed, apt, dpkg or a script of a package may still be working.
+        Ok(!leader_lives && (exit_file(&self.folder, &self.tag).exists() || !self.has_survivors()))
+    }
+
+    fn exit_status(&self) -> Option<i32> {
+        fs::read_to_string(exit_file(&self.folder, &self.tag)).ok()?.trim().parse().ok()
+    }
+
+    fn leader_lives(&self) -> bool {
+        start_time(self.record.pid) == Some(self.record.start_time)
+    }
+
+    /// Whether a process of this run's session, marked as this job's, is left: numbers of sessions come again, marks not.
+    fn has_survivors(&self) -> bool {
+        let mark = [JOB_MARK.as_bytes(), b"=", self.folder.as_os_str().as_encoded_bytes()].concat();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.any(|pid| {
+            self.owns(pid)
+                && fs::read(format!("/proc/{pid}/environ"))
+                    .is_ok_and(|variables| variables.split(|byte| *byte == 0).any(|variable| variable == mark))
+        })
+    }
+}
+
+/// What a run printed: the last part of its terminal log, at most `most` bytes, unreadable bytes replaced.
+pub(crate) fn printed(folder: &Path, tag: &str, most: u64) -> String {
+    use std::io::{Seek, SeekFrom};
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(log(folder, "term", tag))?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+}
+
+fn log(folder: &Path, kind: &str, tag: &str) -> PathBuf {
+    folder.join(format!("{kind}-{tag}.log"))
+}
+
+fn exit_file(folder: &Path, tag: &str) -> PathBuf {
+    folder.join(format!("exit-{tag}"))
+}
+
+fn record_file(folder: &Path, tag: &str) -> PathBuf {
+    folder.join(format!("run-{tag}.json"))
+}
+
+fn file_error(action: &'static str, path: &Path, source: io::Error) -> RunError {
+    RunError::File { action, path: path.into(), source }
+}
+
+/// Writes a small file so that it is there whole or not at all.
+pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<(), RunError> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    fs::write(&new, text).and_then(|()| fs::rename(&new, path)).map_err(|source| file_error("write", path, source))
+}
+
+/// A file that grows, read as far as it goes each time.
+#[derive(Debug, Default)]
+struct Tail {
+    path: PathBuf,
+    file: Option<File>,
+    lines: Lines,
+}
+
+impl Tail {
+    fn read(&mut self, mut line: impl FnMut(&str)) -> Result<(), RunError> {
+        let failed = |path: &Path, source| file_error("read", path, source);
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::open(&self.path).map_err(|source| failed(&self.path, source))?),
+        };
+        let mut buffer = [0; 16 << 10];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => self.lines.take(&buffer[..read], &mut line),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(&self.path, error)),
+            }
+        }
+    }
+}
+
+/// Rings when a file of the folder changes or the process ends. Where the system gives one of them not, the heartbeat
+/// alone is left.
+struct Bell {
+    files: Option<OwnedFd>,
+    end: Option<OwnedFd>,
+}
+
+impl Bell {
+    fn new(folder: &Path, pid: u32) -> Self {
+        let files = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).ok();
+        let files = files.filter(|files| {
+            let wanted = inotify::WatchFlags::MODIFY | inotify::WatchFlags::MOVED_TO;
+            inotify::add_watch(files, folder, wanted).is_ok()
+        });
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let end = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        Self { files, end }
+    }
+
+    fn wait(&self) {
+        let mut descriptors: Vec<_> =
+            self.files.iter().chain(&self.end).map(|descriptor| PollFd::new(descriptor, PollFlags::IN)).collect();
+        wait_for(&mut descriptors);
+        if let Some(files) = &self.files {
+            let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+            let mut events = inotify::Reader::new(files, &mut buffer);
+            while events.next().is_ok() {}
+        }
+    }
+}
+
+/// Waits for one of `descriptors`, at most a heartbeat. Signals and errors end the wait early: all callers look again.
+fn wait_for(descriptors: &mut [PollFd<'_>]) {
+    let heartbeat = Timespec { tv_sec: 0, tv_nsec: HEARTBEAT.subsec_nanos().into() };
+    let _ = poll(descriptors, Some(&heartbeat));
+}
+
+/// Waits a heartbeat, or less if the process ends: the way to wait for somebody else.
+pub(crate) fn wait_for_process(pid: Option<u32>) {
+    let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
+        Some(end) => wait_for(&mut [PollFd::new(&end, PollFlags::IN)]),
+        None => wait_for(&mut []),
+    }
+}
+
+/// The fields of `/proc/PID/stat` after the program's name, which may hold blanks and parentheses itself.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<String> = text.rsplit_once(')')?.1.split_ascii_whitespace().map(Into::into).collect();
+    // A zombie does nothing any more.
+    fields.first().is_some_and(|state| !matches!(state.as_str(), "Z" | "X")).then_some(fields)
+}
+
+fn start_time(pid: u32) -> Option<u64> {
+    stat(pid)?.get(19)?.parse().ok()
+}
+
+fn session(pid: u32) -> Option<u32> {
+    stat(pid)?.get(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+    }
+
+    fn hear(run: &mut Run) -> (Vec<String>, Option<i32>) {
+        let mut heard = Vec::new();
+        let status = run.follow(|_, what| match what {
+            Heard::Apt(line) => heard.push(format!("3 {line}")),
+            Heard::Dpkg(line) => heard.push(format!("4 {line}")),
+            Heard::Pulse => {}
+        });
+        (heard, status.expect("followed"))
+    }
+
+    #[test]
+    fn a_run_is_followed_to_its_end() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let script = "echo one >&3; echo two >&4; echo out; echo err >&2; printf half >&3; exit 7";
+        let mut run = Run::start(folder.path(), "1.0", &shell(script)).expect("started");
+        assert!(run.owns(run.record.pid), "the shell leads a session of its own");
+        assert_eq!(hear(&mut run), (vec!["3 one".to_owned(), "4 two".to_owned()], Some(7)));
+        assert_eq!(printed(folder.path(), "1.0", 1 << 10), "out\nerr\n");
+        assert_eq!(printed(folder.path(), "1.0", 4), "err\n");
+    }
+
+    #[test]
+    fn a_run_is_found_again_by_somebody_who_did_not_start_it() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let gate = folder.path().join("open");
+        let script = format!("echo early >&4; while [ ! -e '{}' ]; do sleep 0.01; done; echo late >&4", gate.display());
+        let started = Run::start(folder.path(), "1.0", &shell(&script)).expect("started");
+        let mut found = Run::unfinished(folder.path());
+        let [run] = &mut found[..] else { panic!("{found:?}") };
+        assert_eq!(run.program(), "sh");
+        fs::write(gate, "").expect("opened");
+        assert_eq!(hear(run), (vec!["4 early".to_owned(), "4 late".to_owned()], Some(0)));
+        assert!(Run::unfinished(folder.path()).is_empty());
+        drop(started);
+    }
+
+    #[test]
+    fn nothing_of_our_environment_reaches_a_run() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut run = Run::start(folder.path(), "1.0", &shell("env")).expect("started");
+        hear(&mut run);
+        let text = printed(folder.path(), "1.0", 1 << 16);
+        let known = ["PATH=", "WUA_JOB=", "PWD=", "SHLVL=", "OLDPWD=", "_="];
+        assert!(text.lines().all(|line| known.iter().any(|name| line.starts_with(name))), "{text}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Why a command could not do what it was asked: a sentence, a code, the cause, the next step, and the exit code.
+
+use wua_engine::session::HistoryError;
+use wua_engine::state::StateError;
+use wua_engine::store::StoreError;
+use wua_engine::{Failure, StartError};
+use wua_types::HResult;
+
+use crate::exit_code::Exit;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) sentence: String,
+    pub(crate) code: HResult,
+    pub(crate) exit: Exit,
+    /// Better than the code's own next step, where the command knows one.
+    pub(crate) hint: Option<String>,
+    /// Lines that show the place, such as a caret under criteria.
+    pub(crate) picture: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: HResult, sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), code, exit: Exit::of_reason(code), hint: None, picture: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The lines for the error output.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("wua: {}", self.sentence)];
+        lines.extend(self.picture.iter().flat_map(|picture| picture.lines()).map(|line| format!("  {line}")));
+        let name = self.code.name().unwrap_or("unknown code");
+        match self.code.meaning() {
+            Some(meaning) => lines.push(format!("  code: {} {name}: {meaning}", self.code)),
+            None => lines.push(format!("  code: {}", self.code)),
+        }
+        if let Some(next) = self.hint.as_deref().or(self.code.next_step()) {
+            lines.push(format!("  next: {next}"));
+        }
+        lines
+    }
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.ends_with(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.code(), failure.sentence())
+    }
+}
+
+macro_rules! coded {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Problem {
+            fn from(error: $error) -> Self {
+                Self::new(error.code(), with_causes(&error))
+            }
+        }
+    )+};
+}
+coded!(
+    StartError,
+    StateError,
+    StoreError,
+    HistoryError,
+    wua_engine::policy::PolicyError,
+    wua_engine::service_manager::ServiceError
+);
+
+impl From<std::io::Error> for Problem {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(wua_engine::store::io_code(&error), error.to_string())
+    }
+}
+
+impl From<wua_sandbox::SandboxError> for Problem {
+    fn from(error: wua_sandbox::SandboxError) -> Self {
+        Self::new(HResult::E_FAIL, with_causes(&error)).hint("See what the sentence names; a practice machine needs apt, dpkg and gpgv.")
+    }
+}

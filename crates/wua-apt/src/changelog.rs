@@ -35,7 +35,9 @@ pub(crate) struct Changes {
 
 /// Takes the changelog out of an archive in the store and keeps it. What cannot be found is left unknown.
 pub(crate) fn keep(store: &ContentStore, sha256: &str, package: &str) -> io::Result<()> {
-    let (Ok(archive), Some(target)) = (store.path(sha256), kept_path(store, sha256)) else { return Ok(()) };
+    let (Ok(archive), Some(target)) = (store.path(sha256), kept_path(store, sha256)) else {
+        return Ok(());
+    };
     if target.exists() {
         return Ok(());
     }
@@ -53,7 +55,9 @@ pub(crate) fn keep(store: &ContentStore, sha256: &str, package: &str) -> io::Res
     };
     let mut text = Vec::new();
     // A cut or damaged text is shown as far as it goes.
-    let _ = flate2::read::GzDecoder::new(&*packed).take(MAX_TEXT).read_to_end(&mut text);
+    let _ = flate2::read::GzDecoder::new(&*packed)
+        .take(MAX_TEXT)
+        .read_to_end(&mut text);
     let folder = target.parent().expect("a kept path has a folder");
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -66,17 +70,26 @@ pub(crate) fn keep(store: &ContentStore, sha256: &str, package: &str) -> io::Res
 /// Reads what was kept of an archive's changelog: the entries above `installed`.
 pub(crate) fn read(store: &ContentStore, sha256: &str, installed: &str) -> Option<Changes> {
     let mut bytes = Vec::new();
-    File::open(kept_path(store, sha256)?).ok()?.take(MAX_TEXT).read_to_end(&mut bytes).ok()?;
+    File::open(kept_path(store, sha256)?)
+        .ok()?
+        .take(MAX_TEXT)
+        .read_to_end(&mut bytes)
+        .ok()?;
     let changes = parse(&String::from_utf8_lossy(&bytes), installed);
     (!changes.text.is_empty()).then_some(changes)
 }
 
 /// Forgets the changelogs of archives that have left the store.
 pub(crate) fn prune(store: &ContentStore) {
-    let Ok(entries) = fs::read_dir(store.folder().join("changelogs")) else { return };
+    let Ok(entries) = fs::read_dir(store.folder().join("changelogs")) else {
+        return;
+    };
     for entry in entries.filter_map(Result::ok) {
         let name = entry.file_name();
-        if name.to_str().is_some_and(|name| store.path(name).is_ok() && !store.has(name)) {
+        if name
+            .to_str()
+            .is_some_and(|name| store.path(name).is_ok() && !store.has(name))
+        {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -102,7 +115,10 @@ fn parse(text: &str, installed: &str) -> Changes {
             continue;
         }
         cve_ids.extend(cve_numbers(line));
-        changes.text.extend(line.chars().filter(|letter| !letter.is_control() || *letter == '\t'));
+        changes.text.extend(
+            line.chars()
+                .filter(|letter| !letter.is_control() || *letter == '\t'),
+        );
         changes.text.push('\n');
     }
     changes.text.truncate(changes.text.trim_end().len());
@@ -126,7 +142,9 @@ impl<'a> Head<'a> {
         let (_, settings) = rest.split_once(';')?;
         let urgency = settings.split(',').find_map(|setting| {
             let (key, value) = setting.split_once('=')?;
-            key.trim().eq_ignore_ascii_case("urgency").then(|| severity(value.trim()))?
+            key.trim()
+                .eq_ignore_ascii_case("urgency")
+                .then(|| severity(value.trim()))?
         });
         version::is_version(version).then_some(Self { version, urgency })
     }
@@ -170,12 +188,20 @@ mod tests {
         assert_eq!(changes.severity, Some(MsrcSeverity::Important));
         assert!(changes.text.starts_with("postbird (3.8.1-2+deb12u2)") && changes.text.ends_with("date"));
         assert_eq!(parse(TEXT, "3.8.1-2+deb12u2"), Changes::default());
-        assert_eq!(parse(TEXT, "3.8.1-2+deb12u1").severity, Some(MsrcSeverity::Moderate));
+        assert_eq!(
+            parse(TEXT, "3.8.1-2+deb12u1").severity,
+            Some(MsrcSeverity::Moderate)
+        );
     }
 
     #[test]
     fn a_text_without_entries_says_nothing() {
-        for text in ["", "no head\n  * CVE-2026-1234\n", "a (not a version) b; urgency=low\n", "é (1\n"] {
+        for text in [
+            "",
+            "no head\n  * CVE-2026-1234\n",
+            "a (not a version) b; urgency=low\n",
+            "é (1\n",
+        ] {
             assert_eq!(parse(text, "1"), Changes::default(), "{text}");
         }
     }

@@ -48,7 +48,10 @@ pub(crate) fn wait(child: &mut Child, mut tick: impl FnMut() -> Tick) -> io::Res
         ticks_since_interrupt = ticks_since_interrupt.map(|ticks: u32| ticks.saturating_add(1));
         match &descriptor {
             Some(descriptor) => {
-                let timeout = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
+                let timeout = Timespec {
+                    tv_sec: 0,
+                    tv_nsec: TICK.subsec_nanos().into(),
+                };
                 match poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&timeout)) {
                     Ok(_) | Err(rustix::io::Errno::INTR) => {}
                     Err(error) => return Err(error.into()),
@@ -72,10 +75,20 @@ pub(crate) fn discard(child: &mut Child) {
 pub(crate) fn said(stderr: &[u8]) -> String {
     let start = stderr.len().saturating_sub(8 << 10);
     let text = String::from_utf8_lossy(&stderr[start..]);
-    let errors: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("E: ")).map(str::trim).collect();
+    let errors: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("E: "))
+        .map(str::trim)
+        .collect();
     let joined = match errors.is_empty() {
         false => errors.join("; "),
-        true => text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned(),
+        true => text
+            .lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .unwrap_or_default()
+            .to_owned(),
     };
     joined.chars().filter(|letter| !letter.is_control()).collect()
 }
@@ -89,15 +102,24 @@ mod tests {
 
     #[test]
     fn an_interrupted_program_is_waited_for() {
-        let mut child = Command::new("sleep").arg("1000").spawn().expect("there is a sleep");
+        let mut child = Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .expect("there is a sleep");
         let status = wait(&mut child, || Tick::Interrupt).expect("waited for");
         assert!(matches!(status.signal(), Some(2 | 15)), "{status}");
     }
 
     #[test]
     fn the_end_of_a_program_is_its_status() {
-        let mut child = Command::new("sh").args(["-c", "exit 3"]).spawn().expect("there is a shell");
-        assert_eq!(wait(&mut child, || Tick::Continue).expect("waited for").code(), Some(3));
+        let mut child = Command::new("sh")
+            .args(["-c", "exit 3"])
+            .spawn()
+            .expect("there is a shell");
+        assert_eq!(
+            wait(&mut child, || Tick::Continue).expect("waited for").code(),
+            Some(3)
+        );
     }
 
     #[test]

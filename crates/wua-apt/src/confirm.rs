@@ -32,8 +32,14 @@ pub(crate) enum ConfirmError {
     Start { asked: String, source: io::Error },
     #[error("cannot read what `apt-get` would change for `{asked}`")]
     Read { asked: String, source: io::Error },
-    #[error("APT refuses `{asked}`: {said}")]
-    Refused { asked: String, said: String },
+    #[error("APT refuses `{asked}`: {}", reasons(unmet, said))]
+    Refused {
+        asked: String,
+        /// What it printed about unmet dependencies, a line a package.
+        unmet: Vec<String>,
+        /// Its errors.
+        said: String,
+    },
     #[error("the plan that `apt-get` gave for `{asked}` is damaged: {why}")]
     Damaged { asked: String, why: String },
     #[error("stopped at the caller's request")]
@@ -108,9 +114,15 @@ impl Simulation {
     /// Starts `apt-get -s ARGUMENTS`; needs no privilege and takes no lock.
     pub(crate) fn start<S: AsRef<OsStr>>(tree: &AptTree, arguments: &[S]) -> Result<Self, ConfirmError> {
         let asked = described(arguments);
-        let failed = |source| ConfirmError::Start { asked: asked.clone(), source };
+        let failed = |source| ConfirmError::Start {
+            asked: asked.clone(),
+            source,
+        };
         // The path becomes a word of shell text: `/tmp` and letters are safe there, the caller's TMPDIR may not be.
-        let folder = tempfile::Builder::new().prefix("wua-plan-").tempdir_in("/tmp").map_err(failed)?;
+        let folder = tempfile::Builder::new()
+            .prefix("wua-plan-")
+            .tempdir_in("/tmp")
+            .map_err(failed)?;
         let hook = hook(&folder.path().join("plan"));
         let mut command = tree.reading(Program::AptGet);
         command.args(["-s", "-q"]);
@@ -128,28 +140,32 @@ impl Simulation {
     /// Waits for the end, asking `abort` meanwhile, and gives the plan. A run that has nothing to do is an empty plan.
     pub(crate) fn finish(mut self, abort: impl Fn() -> bool) -> Result<Vec<ConfirmedPackage>, ConfirmError> {
         let tick = || if abort() { Tick::Interrupt } else { Tick::Continue };
-        let read = |source| ConfirmError::Read { asked: self.asked.clone(), source };
+        let read = |source| ConfirmError::Read {
+            asked: self.asked.clone(),
+            source,
+        };
         let status = child::wait(&mut self.child, tick).map_err(read)?;
         if abort() {
             return Err(ConfirmError::Cancelled);
         }
         if !status.success() {
-            return Err(ConfirmError::Refused { asked: self.asked.clone(), said: self.refusal(status) });
+            let talk = |name| read_up_to(&self.folder.path().join(name), MAX_TALK).unwrap_or_default();
+            let unmet = unmet(&String::from_utf8_lossy(&talk("out")));
+            let mut said = child::said(&talk("err"));
+            if said.is_empty() {
+                said = format!("it ended with {status} and said nothing");
+            }
+            return Err(ConfirmError::Refused {
+                asked: self.asked.clone(),
+                unmet,
+                said,
+            });
         }
         let plan = read_up_to(&self.folder.path().join("plan"), MAX_PLAN).map_err(read)?;
-        parse(&plan).map_err(|why| ConfirmError::Damaged { asked: self.asked.clone(), why })
-    }
-
-    /// APT's reasons: what it printed about unmet dependencies, then its errors.
-    fn refusal(&self, status: std::process::ExitStatus) -> String {
-        let talk = |name| read_up_to(&self.folder.path().join(name), MAX_TALK).unwrap_or_default();
-        let mut text = unmet(&String::from_utf8_lossy(&talk("out")));
-        let said = child::said(&talk("err"));
-        if !text.is_empty() && !said.is_empty() {
-            text.push_str("; ");
-        }
-        text.push_str(&said);
-        if text.is_empty() { format!("it ended with {status} and said nothing") } else { text }
+        parse(&plan).map_err(|why| ConfirmError::Damaged {
+            asked: self.asked.clone(),
+            why,
+        })
     }
 }
 
@@ -160,29 +176,57 @@ impl Drop for Simulation {
 }
 
 /// One simulation from start to end, without an abort.
-pub(crate) fn ask<S: AsRef<OsStr>>(tree: &AptTree, arguments: &[S]) -> Result<Vec<ConfirmedPackage>, ConfirmError> {
+pub(crate) fn ask<S: AsRef<OsStr>>(
+    tree: &AptTree,
+    arguments: &[S],
+) -> Result<Vec<ConfirmedPackage>, ConfirmError> {
     Simulation::start(tree, arguments)?.finish(|| false)
 }
 
 fn hook(plan: &Path) -> String {
     let answer = r#"{"jsonrpc":"2.0","id":0,"result":{"version":"0.2"}}"#;
-    format!(r"printf '{answer}\n\n' >&$APT_HOOK_SOCKET; cat <&$APT_HOOK_SOCKET >>{}", plan.display())
+    format!(
+        r"printf '{answer}\n\n' >&$APT_HOOK_SOCKET; cat <&$APT_HOOK_SOCKET >>{}",
+        plan.display()
+    )
 }
 
 /// The question in short, for messages.
 fn described<S: AsRef<OsStr>>(arguments: &[S]) -> String {
-    let words: Vec<_> = arguments.iter().map(|argument| argument.as_ref().to_string_lossy()).collect();
+    let words: Vec<_> = arguments
+        .iter()
+        .map(|argument| argument.as_ref().to_string_lossy())
+        .collect();
     match words.len() {
         0..=6 => words.join(" "),
         more => format!("{} … ({} more)", words[..5].join(" "), more - 5),
     }
 }
 
-/// The block that APT prints under "unmet dependencies", as one line.
-fn unmet(talk: &str) -> String {
-    let block = talk.lines().skip_while(|line| !line.ends_with("unmet dependencies:")).skip(1);
-    let lines: Vec<_> = block.take_while(|line| line.starts_with(' ')).map(str::trim).take(8).collect();
-    lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("; ")
+/// The block that APT prints under "unmet dependencies", a line a package: `NAME : REASON; REASON`.
+fn unmet(talk: &str) -> Vec<String> {
+    let block = talk
+        .lines()
+        .skip_while(|line| !line.ends_with("unmet dependencies:"))
+        .skip(1);
+    let mut packages: Vec<String> = Vec::new();
+    for line in block.take_while(|line| line.starts_with(' ')) {
+        let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        match packages.last_mut() {
+            // Further reasons of a package stand below the first.
+            Some(last) if !words.contains(" : ") => {
+                last.push_str("; ");
+                last.push_str(&words);
+            }
+            _ => packages.push(words),
+        }
+    }
+    packages
+}
+
+fn reasons(unmet: &[String], said: &str) -> String {
+    let first = unmet.iter().take(4).map(String::as_str);
+    first.chain([said]).collect::<Vec<_>>().join("; ")
 }
 
 /// Reads a file that may be missing, up to a bound.
@@ -194,7 +238,10 @@ fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         Err(error) => return Err(error),
     };
     if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than any real plan"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is larger than any real plan",
+        ));
     }
     Ok(bytes)
 }
@@ -234,7 +281,8 @@ struct RawVersion {
 }
 
 fn parse(plan: &[u8]) -> Result<Vec<ConfirmedPackage>, String> {
-    let is_plan = |line: &&[u8]| memchr::memmem::find(line, b"\"org.debian.apt.hooks.install.pre-prompt\"").is_some();
+    let is_plan =
+        |line: &&[u8]| memchr::memmem::find(line, b"\"org.debian.apt.hooks.install.pre-prompt\"").is_some();
     let Some(line) = plan.split(|byte| *byte == b'\n').find(is_plan) else {
         return Ok(Vec::new());
     };
@@ -256,11 +304,17 @@ fn checked(raw: RawPackage) -> Result<ConfirmedPackage, String> {
     };
     // A package that is only marked (kept configuration, say) has neither and is no change.
     let version = to.as_ref().or(from.as_ref());
-    let architecture = version.map_or(&raw.architecture, |version| &version.architecture).clone();
+    let architecture = version
+        .map_or(&raw.architecture, |version| &version.architecture)
+        .clone();
     if mode != Mode::Remove && to.is_none() {
         return Err(format!("`{}` is to be changed to no version", raw.name));
     }
-    for text in [from.as_ref(), to.as_ref()].into_iter().flatten().map(|version| &version.version) {
+    for text in [from.as_ref(), to.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|version| &version.version)
+    {
         if !is_version(text) {
             return Err(format!("`{}` has the version `{text}`, which is none", raw.name));
         }
@@ -268,21 +322,35 @@ fn checked(raw: RawPackage) -> Result<ConfirmedPackage, String> {
     if !is_package_name(&raw.name) || !is_architecture(&architecture) {
         return Err(format!("`{}:{architecture}` is no name of a package", raw.name));
     }
-    let origins = to.as_ref().map(|version| version.origins.clone()).unwrap_or_default();
+    let origins = to
+        .as_ref()
+        .map(|version| version.origins.clone())
+        .unwrap_or_default();
     let text = |version: Option<RawVersion>| version.map(|version| version.version);
-    Ok(ConfirmedPackage { name: raw.name, architecture, mode, from: text(from), to: text(to), origins })
+    Ok(ConfirmedPackage {
+        name: raw.name,
+        architecture,
+        mode,
+        from: text(from),
+        to: text(to),
+        origins,
+    })
 }
 
 /// Whether dpkg would take this as the name of a package.
 pub(crate) fn is_package_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte))
 }
 
 /// Whether dpkg would take this as the name of an architecture.
 pub(crate) fn is_architecture(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]
@@ -306,8 +374,11 @@ mod tests {
     #[test]
     fn a_plan_is_read_with_the_archives_own_architecture() {
         let packages = parse(&message(&UPGRADE.replace('\n', ""))).expect("a plan");
-        let origin =
-            PackageOrigin { archive: "practice".into(), codename: "practice".into(), label: "Practice".into() };
+        let origin = PackageOrigin {
+            archive: "practice".into(),
+            codename: "practice".into(),
+            label: "Practice".into(),
+        };
         let expected = ConfirmedPackage {
             name: "fonts-meadow".into(),
             architecture: "all".into(),
@@ -341,9 +412,14 @@ mod tests {
     }
 
     #[test]
-    fn unmet_dependencies_become_one_line() {
+    fn unmet_dependencies_become_a_line_a_package() {
         let talk = "Some packages could not be installed.\nThe following packages have unmet dependencies:\n \
-                    brightshell : Depends: libbright4 (>= 4) but it is not installable\nnext\n";
-        assert_eq!(unmet(talk), "brightshell : Depends: libbright4 (>= 4) but it is not installable");
+                    brightshell : Depends: libbright4 (>= 4) but it is not installable\n               \
+                    Recommends: x\n other : Depends: y\nnext\n";
+        let expected = [
+            "brightshell : Depends: libbright4 (>= 4) but it is not installable; Recommends: x",
+            "other : Depends: y",
+        ];
+        assert_eq!(unmet(talk), expected);
     }
 }

@@ -41,7 +41,10 @@ impl Control {
             }
             Ok(paragraph.is_none())
         })?;
-        paragraph.map(Self).ok_or(DebError::NotADeb { path: path.into(), why: "it has no control file" })
+        paragraph.map(Self).ok_or(DebError::NotADeb {
+            path: path.into(),
+            why: "it has no control file",
+        })
     }
 
     /// Its fields.
@@ -51,9 +54,13 @@ impl Control {
 
     /// Whether this is the archive of exactly that package.
     pub(crate) fn is(&self, name: &str, architecture: &str, version: &str) -> bool {
-        [("Package", name), ("Architecture", architecture), ("Version", version)]
-            .iter()
-            .all(|(field, expected)| self.stanza().field(field) == Some(expected.as_bytes()))
+        [
+            ("Package", name),
+            ("Architecture", architecture),
+            ("Version", version),
+        ]
+        .iter()
+        .all(|(field, expected)| self.stanza().field(field) == Some(expected.as_bytes()))
     }
 }
 
@@ -85,13 +92,20 @@ fn walk(
     most: u64,
     mut visit: impl FnMut(&Path, &mut dyn Read) -> io::Result<bool>,
 ) -> Result<(), DebError> {
-    let failed = |source| DebError::Read { path: path.into(), source };
+    let failed = |source| DebError::Read {
+        path: path.into(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
     let mut members = ar::Archive::new(BufReader::with_capacity(128 << 10, file));
     while let Some(member) = members.next_entry() {
         let member = member.map_err(failed)?;
-        let name = String::from_utf8_lossy(member.header().identifier()).trim_end_matches('/').to_owned();
-        let Some(extension) = name.strip_prefix(part) else { continue };
+        let name = String::from_utf8_lossy(member.header().identifier())
+            .trim_end_matches('/')
+            .to_owned();
+        let Some(extension) = name.strip_prefix(part) else {
+            continue;
+        };
         let unpacked = unpack(extension, BufReader::with_capacity(128 << 10, member)).map_err(failed)?;
         let mut budget = unpacked.take(most);
         let mut files = tar::Archive::new(&mut budget);
@@ -104,7 +118,10 @@ fn walk(
             if !entry.header().entry_type().is_file() {
                 continue;
             }
-            let Ok(name) = entry.path().map(|name| name.strip_prefix("./").unwrap_or(&name).to_path_buf()) else {
+            let Ok(name) = entry
+                .path()
+                .map(|name| name.strip_prefix("./").unwrap_or(&name).to_path_buf())
+            else {
                 continue;
             };
             if !visit(&name, &mut entry).map_err(failed)? {
@@ -113,7 +130,10 @@ fn walk(
         }
         return Ok(());
     }
-    Err(DebError::NotADeb { path: path.into(), why: "a part is missing" })
+    Err(DebError::NotADeb {
+        path: path.into(),
+        why: "a part is missing",
+    })
 }
 
 fn unpack<'a>(extension: &str, packed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
@@ -125,7 +145,12 @@ fn unpack<'a>(extension: &str, packed: impl BufRead + 'a) -> io::Result<Box<dyn 
             Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
         }
         ".zst" => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
-        _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "this form of compression is not supported")),
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this form of compression is not supported",
+            ));
+        }
     })
 }
 
@@ -141,13 +166,18 @@ mod tests {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(text.len() as u64);
                 header.set_mode(0o644);
-                builder.append_data(&mut header, name, text.as_bytes()).expect("in memory");
+                builder
+                    .append_data(&mut header, name, text.as_bytes())
+                    .expect("in memory");
             }
             builder.into_inner().expect("in memory")
         };
         let path = folder.join("x.deb");
         let mut members = ar::Builder::new(File::create(&path).expect("file"));
-        let parts = [("debian-binary", b"2.0\n".to_vec()), ("control.tar", tar(&[("./control", control)]))];
+        let parts = [
+            ("debian-binary", b"2.0\n".to_vec()),
+            ("control.tar", tar(&[("./control", control)])),
+        ];
         for (name, bytes) in parts.into_iter().chain([("data.tar", tar(files))]) {
             let header = ar::Header::new(name.into(), bytes.len() as u64);
             members.append(&header, &*bytes).expect("written");
@@ -158,7 +188,11 @@ mod tests {
     #[test]
     fn the_control_paragraph_says_who_the_archive_is() {
         let folder = tempfile::tempdir().expect("folder");
-        let path = archive(folder.path(), "Package: a\nVersion: 1:2-3\nArchitecture: all\nDepends: b\n", &[]);
+        let path = archive(
+            folder.path(),
+            "Package: a\nVersion: 1:2-3\nArchitecture: all\nDepends: b\n",
+            &[],
+        );
         let control = Control::read(&path).expect("readable");
         assert!(control.is("a", "all", "1:2-3") && !control.is("a", "amd64", "1:2-3"));
         assert_eq!(control.stanza().field("Depends"), Some(&b"b"[..]));
@@ -167,7 +201,11 @@ mod tests {
     #[test]
     fn a_file_is_found_within_the_budget_only() {
         let folder = tempfile::tempdir().expect("folder");
-        let path = archive(folder.path(), "", &[("./usr/big", &"x".repeat(4096)), ("./usr/small", "here")]);
+        let path = archive(
+            folder.path(),
+            "",
+            &[("./usr/big", &"x".repeat(4096)), ("./usr/small", "here")],
+        );
         let find = |most, largest| {
             data_file(&path, |name| name == Path::new("usr/small"), most, largest).expect("readable")
         };

@@ -5,7 +5,6 @@
 //! archive counts as soon as the store has hashed it itself. Each update's result is told once; a failing archive fails
 //! its own updates only. A missing file (404) is not answered by a refresh here: the caller decides.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -19,18 +18,13 @@ use wua_types::{HResult, OperationResultCode, Phase, Update, UpdateDownloadResul
 use crate::changelog;
 use crate::child::Tick;
 use crate::dpkg::DpkgDatabase;
-use crate::helper::{Complaints, Helper, Request};
-use crate::incoming::{self, free_bytes, in_words};
+use crate::helper::{Complaints, Helper, Request, is_connection};
+use crate::incoming::{self, free_bytes};
+use crate::items::{self, Item, RESERVE, State};
 use crate::keep_old::{self, KeepError, OldVersion};
 use crate::reader::Reading;
 use crate::repositories::{self, Repositories};
 use crate::tree::AptTree;
-
-/// How much is fetched in one run of the fetcher; what has arrived lies twice on the disk until the run ends.
-const PORTION_BYTES: u64 = 256 << 20;
-const PORTION_FILES: usize = 200;
-/// Kept free on the store's disk.
-const RESERVE: u64 = 16 << 20;
 
 /// Brings everything that `updates` need, and keeps what they replace.
 ///
@@ -66,7 +60,7 @@ pub(crate) fn download(
     download.tell_progress(Phase::Downloading);
     download.settle();
     while !download.cx.abort_requested() {
-        let portion = download.next_portion();
+        let portion = items::portion(&mut download.items, store.folder());
         if portion.is_empty() {
             break;
         }
@@ -76,32 +70,6 @@ pub(crate) fn download(
     download.tell_aborted();
     changelog::prune(store);
     Ok(())
-}
-
-/// A file to have.
-struct Item {
-    label: String,
-    package: String,
-    address: String,
-    size: u64,
-    sha256: String,
-    /// The updates that need it; none for an old version, which nobody waits for.
-    owners: Vec<usize>,
-    state: State,
-    /// How much of it lies in the incoming folder.
-    arrived: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
-    /// It was here before.
-    Kept,
-    /// It came now.
-    Here,
-    Wanted,
-    /// It arrived damaged after a part had been resumed; a second try begins from nothing.
-    WantedWhole,
-    Failed(HResult, String),
 }
 
 struct Download<'a> {
@@ -121,20 +89,28 @@ impl Download<'_> {
     /// Works out what is needed and what is here already.
     fn prepare(&mut self) -> Result<(), Failure> {
         let asked = repositories::ask(self.tree);
-        let store_failed = |error: StoreError| Failure::because(error.code(), "the store cannot be read", error);
+        let store_failed =
+            |error: StoreError| Failure::because(error.code(), "the store cannot be read", error);
         match DpkgDatabase::read(self.tree.root()) {
             Ok(installed) => {
                 self.old = OldVersion::lacking(self.updates, &installed, self.store).map_err(store_failed)?;
             }
             Err(error) => {
-                let failure = Failure::because(HResult::WU_E_UNEXPECTED, "the installed versions are unknown", error);
-                self.cx.warning(failure.code(), format!("{}; undo will not be possible", failure.sentence()));
+                let failure = Failure::because(
+                    HResult::WU_E_UNEXPECTED,
+                    "the installed versions are unknown",
+                    error,
+                );
+                self.cx.warning(
+                    failure.code(),
+                    format!("{}; undo will not be possible", failure.sentence()),
+                );
             }
         }
         self.repositories = asked.and_then(repositories::Asked::answer).unwrap_or_default();
         self.keep_cached_old();
         self.look_for_old();
-        self.list_items();
+        self.items = items::list(self.tree, self.updates, &self.old, self.store);
         Ok(())
     }
 
@@ -158,78 +134,6 @@ impl Download<'_> {
             Ok(reading) => keep_old::look_for_offers(&reading, &self.repositories, &mut self.old),
             Err(error) => tracing::warn!(%error, "old versions are not looked for in the archives"),
         }
-    }
-
-    fn list_items(&mut self) {
-        let mut places: HashMap<String, usize> = HashMap::new();
-        for (update, changes) in self.updates.iter().map(Update::packages).enumerate() {
-            for change in changes {
-                let Some(version) = &change.candidate else { continue };
-                let label = keep_old::label(&change.name, &change.architecture, version);
-                let Some(content) = &change.content else {
-                    let why = format!("no archive is known for `{}` {version}; search again", change.label());
-                    self.items.push(Item {
-                        owners: vec![update],
-                        state: State::Failed(HResult::WU_E_DOWNLOAD_FAILED, why),
-                        ..Item::new(label, &change.name, "", 0, "")
-                    });
-                    continue;
-                };
-                if let Some(place) = places.get(&content.sha256) {
-                    self.items[*place].owners.push(update);
-                    continue;
-                }
-                places.insert(content.sha256.clone(), self.items.len());
-                let mut item = Item::new(label, &change.name, &content.url, content.size, &content.sha256);
-                item.owners.push(update);
-                let file = keep_old::cached(self.tree, &change.name, &change.architecture, version);
-                if self.store.has(&item.sha256) {
-                    item.state = State::Kept;
-                } else if file.is_file() && self.store.put(&file, Some(&item.sha256), &item.label, Origin::Downloaded).is_ok() {
-                    item.state = State::Here;
-                }
-                if item.state != State::Wanted {
-                    self.note_changelog(&item);
-                }
-                self.items.push(item);
-            }
-        }
-        for old in &self.old {
-            let Some(offer) = &old.offer else { continue };
-            self.items.push(Item::new(old.label(), &old.package.name, &offer.address, offer.size, &offer.sha256));
-        }
-    }
-
-    fn note_changelog(&self, item: &Item) {
-        if let Err(error) = changelog::keep(self.store, &item.sha256, &item.package) {
-            tracing::warn!(label = item.label, %error, "the changelog cannot be kept");
-        }
-    }
-
-    /// The next files to fetch. Those for which there is no room fail here.
-    fn next_portion(&mut self) -> Vec<usize> {
-        let free = free_bytes(self.store.folder());
-        let (mut portion, mut bytes) = (Vec::new(), 0);
-        for (place, item) in self.items.iter_mut().enumerate() {
-            if !item.is_wanted() {
-                continue;
-            }
-            // Once as it arrives and once in the store.
-            let needed = bytes + 2 * item.size + RESERVE;
-            if free.is_some_and(|free| free < needed) && portion.is_empty() {
-                let folder = self.store.folder().display();
-                let why = format!("`{folder}` has {} free, {} are needed", in_words(free.unwrap_or(0)), in_words(needed));
-                item.state = State::Failed(HResult::ERROR_DISK_FULL, why);
-                continue;
-            }
-            let fits = free.is_none_or(|free| free >= needed) && bytes + item.size <= 2 * PORTION_BYTES;
-            if !portion.is_empty() && (!fits || bytes >= PORTION_BYTES || portion.len() >= PORTION_FILES) {
-                break;
-            }
-            bytes += 2 * item.size;
-            portion.push(place);
-        }
-        portion
     }
 
     fn fetch(&mut self, portion: &[usize]) -> Result<(), Failure> {
@@ -283,19 +187,24 @@ impl Download<'_> {
     /// Puts a whole file into the store if its hash is right. The fetcher is left to end with its own copy.
     fn take_in(&mut self, place: usize) -> bool {
         let item = &self.items[place];
-        match self.store.put(&self.part(item), Some(&item.sha256), &item.label, Origin::Downloaded) {
+        match self.store.put(
+            &self.part(item),
+            Some(&item.sha256),
+            &item.label,
+            Origin::Downloaded,
+        ) {
             Ok(_) => {
-                self.note_changelog(item);
+                items::note_changelog(self.store, item);
                 self.items[place].state = State::Here;
                 true
             }
-            Err(error @ StoreError::Io { .. }) if error.code() == HResult::ERROR_DISK_FULL => {
-                let why = format!("the store is full: {}", Failure::because(error.code(), "it cannot be kept", error).sentence());
-                self.items[place].state = State::Failed(HResult::ERROR_DISK_FULL, why);
+            // Not whole after all, or damaged: the fetcher's own check tells at its end.
+            Err(StoreError::WrongHash { .. }) => false,
+            Err(error) => {
+                let failure = Failure::because(error.code(), "the archive cannot be stored", error);
+                self.items[place].state = State::Failed(failure.code(), failure.sentence());
                 false
             }
-            // Not whole after all, or damaged: the fetcher's own check tells at its end.
-            Err(_) => false,
         }
     }
 
@@ -325,11 +234,18 @@ impl Download<'_> {
             let why = format!("`{address}` is not the archive that the signed index promises: {why}");
             State::Failed(HResult::WU_E_DM_INCORRECTFILEHASH, why)
         } else if free_bytes(self.store.folder()).is_some_and(|free| free < item.size.min(RESERVE)) {
-            let why = format!("the disk of `{}` filled up while `{address}` was fetched", self.store.folder().display());
+            let why = format!(
+                "the disk of `{}` filled up while `{address}` was fetched",
+                self.store.folder().display()
+            );
             State::Failed(HResult::ERROR_DISK_FULL, why)
         } else {
             let why = said.map_or_else(|| format!("the fetcher ended with {status}"), str::to_owned);
-            let code = if is_connection(&why) { HResult::WU_E_NO_CONNECTION } else { HResult::WU_E_DOWNLOAD_FAILED };
+            let code = if is_connection(&why) {
+                HResult::WU_E_NO_CONNECTION
+            } else {
+                HResult::WU_E_DOWNLOAD_FAILED
+            };
             State::Failed(code, format!("`{address}` cannot be fetched: {why}"))
         };
         self.items[place].state = state;
@@ -350,7 +266,11 @@ impl Download<'_> {
             let mut items = self.items.iter().filter(|item| item.owners.contains(&update));
             let waits_for_old = self.old.iter().any(|old| {
                 let label = old.label();
-                old.update == update && self.items.iter().any(|item| item.label == label && item.is_wanted())
+                old.update == update
+                    && self
+                        .items
+                        .iter()
+                        .any(|item| item.label == label && item.is_wanted())
             });
             let is_decided = !items.clone().any(Item::is_wanted) && !waits_for_old;
             if self.told[update] || !is_decided || self.cx.abort_requested() {
@@ -364,7 +284,11 @@ impl Download<'_> {
                 Some((code, why)) => UpdateDownloadResult::new(OperationResultCode::Failed, code, why),
                 None => {
                     let came = items.any(|item| item.state == State::Here);
-                    let code = if came { HResult::S_OK } else { HResult::WU_S_ALREADY_DOWNLOADED };
+                    let code = if came {
+                        HResult::S_OK
+                    } else {
+                        HResult::WU_S_ALREADY_DOWNLOADED
+                    };
                     self.keep_old(update);
                     UpdateDownloadResult::new(OperationResultCode::Succeeded, code, "")
                 }
@@ -377,30 +301,49 @@ impl Download<'_> {
     /// Keeps the versions that an update replaces and nothing has brought yet.
     fn keep_old(&mut self, update: usize) {
         let here = |items: &[Item], label: &str| {
-            items.iter().any(|item| item.label == label && matches!(item.state, State::Here | State::Kept))
+            items
+                .iter()
+                .any(|item| item.label == label && matches!(item.state, State::Here | State::Kept))
         };
-        let (mine, others) = std::mem::take(&mut self.old).into_iter().partition(|old| old.update == update);
+        let (mine, others) = std::mem::take(&mut self.old)
+            .into_iter()
+            .partition(|old| old.update == update);
         self.old = others;
         let mine: Vec<OldVersion> = mine;
-        let mine: Vec<_> = mine.into_iter().filter(|old| !here(&self.items, &old.label())).collect();
+        let mine: Vec<_> = mine
+            .into_iter()
+            .filter(|old| !here(&self.items, &old.label()))
+            .collect();
         if mine.is_empty() {
             return;
         }
         let bytes = self.bytes_of(update);
         self.cx.bytes(update, bytes.0, bytes.1, Phase::Saving);
         for old in mine {
-            let saved = if self.repack { old.save_repacked(self.tree, self.store) } else { Err(KeepError::TurnedOff) };
+            let saved = if self.repack {
+                old.save_repacked(self.tree, self.store)
+            } else {
+                Err(KeepError::TurnedOff)
+            };
             let (name, version) = (&old.package.name, &old.package.version);
             match saved {
                 Ok(repacked) if repacked.missing.is_empty() => {}
                 Ok(repacked) => {
                     let (first, count) = (&repacked.missing[0], repacked.missing.len());
-                    let text = format!("`{name}` {version} was kept without {count} of its files that are not on the disk, such as `/{first}`");
+                    let text = format!(
+                        "`{name}` {version} was kept without {count} of its files that are not on the disk, such as `/{first}`"
+                    );
                     self.cx.warning(HResult::S_FALSE, text);
                 }
                 Err(error) => {
                     let code = error.code();
-                    let failure = Failure::because(code, format!("the archive of the installed `{name}` {version} is not kept, so undo will not be possible"), error);
+                    let failure = Failure::because(
+                        code,
+                        format!(
+                            "the archive of the installed `{name}` {version} is not kept, so undo will not be possible"
+                        ),
+                        error,
+                    );
                     self.cx.warning(code, failure.sentence());
                 }
             }
@@ -410,7 +353,11 @@ impl Download<'_> {
     fn bytes_of(&self, update: usize) -> (u64, u64) {
         let items = self.items.iter().filter(|item| item.owners.contains(&update));
         items.fold((0, 0), |(here, total), item| {
-            let own = if matches!(item.state, State::Here | State::Kept) { item.size } else { item.arrived.min(item.size) };
+            let own = if matches!(item.state, State::Here | State::Kept) {
+                item.size
+            } else {
+                item.arrived.min(item.size)
+            };
             (here + own, total + item.size)
         })
     }
@@ -434,34 +381,11 @@ impl Download<'_> {
     }
 }
 
-impl Item {
-    fn new(label: String, package: &str, address: &str, size: u64, sha256: &str) -> Self {
-        let (package, address, sha256) = (package.into(), address.into(), sha256.into());
-        Self { label, package, address, size, sha256, owners: Vec::new(), state: State::Wanted, arrived: 0 }
-    }
-
-    fn is_wanted(&self) -> bool {
-        matches!(self.state, State::Wanted | State::WantedWhole)
-    }
-}
-
 fn aborted() -> UpdateDownloadResult {
     let code = HResult::WU_E_CALL_CANCELLED;
-    UpdateDownloadResult::new(OperationResultCode::Aborted, code, "stopped at the caller's request")
-}
-
-/// Whether the fetcher speaks of the connection and not of the file. It has no other sign than its words, and only the
-/// choice between two failing codes hangs on them.
-fn is_connection(said: &str) -> bool {
-    const WORDS: [&str; 8] = [
-        "Could not connect",
-        "Unable to connect",
-        "Cannot initiate the connection",
-        "Could not resolve",
-        "Temporary failure resolving",
-        "Connection failed",
-        "Connection timed out",
-        "Network is unreachable",
-    ];
-    WORDS.iter().any(|words| said.contains(words))
+    UpdateDownloadResult::new(
+        OperationResultCode::Aborted,
+        code,
+        "stopped at the caller's request",
+    )
 }

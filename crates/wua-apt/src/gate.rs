@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{RunError, write_whole};
-use crate::tree::AptTree;
 use crate::version;
 
 /// APT runs `exec sh "$WUA_GATE"` and finds the options of that hook under its first word.
@@ -133,19 +132,37 @@ impl Gate {
         authorised: Vec<Authorised>,
     ) -> Result<Self, RunError> {
         let base = folder.join(format!("gate-{tag}"));
-        let lines: Vec<u8> = authorised.iter().flat_map(|step| [step.line(), b"\n".to_vec()].concat()).collect();
-        let hashes = authorised.iter().filter_map(|step| step.archive.as_ref()).flat_map(|(path, sha256)| {
-            [sha256.as_bytes(), b"  ", path.as_os_str().as_encoded_bytes(), b"\n"].concat()
-        });
+        let lines: Vec<u8> = authorised
+            .iter()
+            .flat_map(|step| [step.line(), b"\n".to_vec()].concat())
+            .collect();
+        let hashes = authorised
+            .iter()
+            .filter_map(|step| step.archive.as_ref())
+            .flat_map(|(path, sha256)| {
+                [
+                    sha256.as_bytes(),
+                    b"  ",
+                    path.as_os_str().as_encoded_bytes(),
+                    b"\n",
+                ]
+                .concat()
+            });
         write_whole(&with_ending(&base, "authorised"), &lines)?;
         write_whole(&with_ending(&base, "hashes"), &hashes.collect::<Vec<_>>())?;
         write_whole(&with_ending(&base, "sh"), SCRIPT.as_bytes())?;
-        Ok(Self { script: inside.join(format!("gate-{tag}.sh")), base, authorised })
+        Ok(Self {
+            script: inside.join(format!("gate-{tag}.sh")),
+            base,
+            authorised,
+        })
     }
 
     /// Makes a command that starts apt ask this gate.
     pub(crate) fn guard(&self, command: &mut Command) {
-        command.args(["-o", HOOK, "-o", HOOK_VERSION]).env(SCRIPT_VARIABLE, &self.script);
+        command
+            .args(["-o", HOOK, "-o", HOOK_VERSION])
+            .env(SCRIPT_VARIABLE, &self.script);
     }
 
     /// What the gate found in the run that has ended.
@@ -153,22 +170,34 @@ impl Gate {
         if with_ending(&self.base, "verdict").exists() {
             return Verdict::Passed;
         }
-        let Ok(seen) = fs::read(with_ending(&self.base, "seen")) else { return Verdict::NotReached };
-        let mut differences = compare(&self.authorised, &String::from_utf8_lossy(&seen));
+        let Ok(seen) = fs::read(with_ending(&self.base, "seen")) else {
+            return Verdict::NotReached;
+        };
+        let mut differences = compare(&self.authorised, seen_steps(&String::from_utf8_lossy(&seen)));
         let altered = fs::read(with_ending(&self.base, "altered")).unwrap_or_default();
         differences.extend(self.altered(&String::from_utf8_lossy(&altered)));
-        if differences.is_empty() { Verdict::NotReached } else { Verdict::Refused(differences) }
+        if differences.is_empty() {
+            Verdict::NotReached
+        } else {
+            Verdict::Refused(differences)
+        }
     }
 
     /// Reads `PATH: FAILED` and the like, as sha256sum says it.
     fn altered(&self, text: &str) -> Vec<Difference> {
-        let named = |path: &Path| text.lines().any(|line| line.starts_with(&format!("{}: FAILED", path.display())));
+        let named = |path: &Path| {
+            text.lines()
+                .any(|line| line.starts_with(&format!("{}: FAILED", path.display())))
+        };
         let steps = self.authorised.iter();
         let altered = steps.filter(|step| step.archive.as_ref().is_some_and(|(path, _)| named(path)));
         altered
             .map(|step| Difference {
                 is_altered: true,
-                sentence: format!("the archive of `{}` was altered after it had been verified", step.name),
+                sentence: format!(
+                    "the archive of `{}` was altered after it had been verified",
+                    step.name
+                ),
                 ..difference(&step.name, &step.architecture, step.new.clone())
             })
             .collect()
@@ -193,59 +222,104 @@ fn difference(name: &str, architecture: &str, wanted: Option<String>) -> Differe
     }
 }
 
-/// A step as the gate wrote it down.
-struct Seen<'a> {
-    old: Option<&'a str>,
-    new: Option<&'a str>,
-    file: &'a str,
+/// The steps of apt's plan, by package and architecture.
+pub(crate) type SeenSteps = BTreeMap<(String, String), SeenStep>;
+
+/// What apt wants to do to a package.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenStep {
+    /// The version before.
+    pub(crate) old: Option<String>,
+    /// The version afterwards; none for a removal.
+    pub(crate) new: Option<String>,
+    /// The archive as apt names it, where that is known.
+    pub(crate) file: Option<String>,
 }
 
-/// Compares the authorised steps with those that were seen, package by package.
-fn compare(authorised: &[Authorised], seen: &str) -> Vec<Difference> {
-    let mut steps = BTreeMap::new();
-    for line in seen.lines() {
+/// Reads what the gate wrote down.
+fn seen_steps(seen: &str) -> SeenSteps {
+    let steps = seen.lines().filter_map(|line| {
         let fields: Vec<_> = line.splitn(6, ' ').collect();
-        let [name, old, _, new, architecture, file] = fields[..] else { continue };
-        let some = |version: &'_ str| version != "-";
-        let step = Seen { old: Some(old).filter(|old| some(old)), new: Some(new).filter(|new| some(new)), file };
-        steps.insert((name, architecture), step);
-    }
+        let [name, old, _, new, architecture, file] = fields[..] else {
+            return None;
+        };
+        let some = |version: &str| (version != "-").then(|| version.to_owned());
+        let step = SeenStep {
+            old: some(old),
+            new: some(new),
+            file: Some(file.into()),
+        };
+        Some(((name.into(), architecture.into()), step))
+    });
+    steps.collect()
+}
+
+/// Compares the authorised steps with apt's, package by package.
+pub(crate) fn compare(authorised: &[Authorised], mut steps: SeenSteps) -> Vec<Difference> {
     let mut differences = Vec::new();
     for step in authorised {
-        let Authorised { name, architecture, old, new, archive } = step;
-        let found = steps.remove(&(name.as_str(), architecture.as_str()));
-        let wanted = found.as_ref().and_then(|found| found.new).map(Into::into);
-        let sentence = match found {
-            None => match new {
-                Some(new) => format!("apt does not want to install `{name}` {new}"),
-                None => format!("apt does not want to remove `{name}`"),
-            },
-            Some(found) if found.new != new.as_deref() => match (found.new, new) {
-                (Some(found), Some(new)) => format!("apt wants to install `{name}` {found} instead of {new}"),
-                (None, _) => format!("apt wants to remove `{name}`"),
-                (Some(found), None) => format!("apt wants to install `{name}` {found} instead of removing it"),
-            },
-            Some(found) if found.old != old.as_deref() => {
-                let or_none = |version: Option<&str>| version.map_or("not installed".into(), |text| format!("at {text}"));
-                format!("`{name}` is {} instead of {}", or_none(found.old), or_none(old.as_deref()))
-            }
-            Some(found) if found.file == "**ERROR**" => format!("apt finds no archive of `{name}`"),
-            Some(found) if archive.as_ref().is_some_and(|(path, _)| path != Path::new(found.file)) => {
-                format!("apt wants to take `{name}` from `{}`", found.file)
-            }
-            Some(_) => continue,
-        };
-        differences.push(Difference { sentence, ..difference(name, architecture, wanted) });
+        let Authorised {
+            name, architecture, ..
+        } = step;
+        let found = steps.remove(&(name.clone(), architecture.clone()));
+        let wanted = found.as_ref().and_then(|found| found.new.clone());
+        if let Some(sentence) = deviation(step, found) {
+            differences.push(Difference {
+                sentence,
+                ..difference(name, architecture, wanted)
+            });
+        }
     }
-    for ((name, architecture), step) in steps {
-        let sentence = match step.new {
+    for ((name, architecture), SeenStep { new, .. }) in steps {
+        let sentence = match &new {
             Some(new) => format!("apt also wants to install `{name}` {new}"),
             None => format!("apt also wants to remove `{name}`"),
         };
-        let wanted = step.new.map(Into::into);
-        differences.push(Difference { is_extra: true, sentence, ..difference(name, architecture, wanted) });
+        differences.push(Difference {
+            is_extra: true,
+            sentence,
+            ..difference(&name, &architecture, new)
+        });
     }
     differences
+}
+
+/// How apt's step differs from an authorised one, if it does.
+fn deviation(step: &Authorised, found: Option<SeenStep>) -> Option<String> {
+    let Authorised {
+        name,
+        old,
+        new,
+        archive,
+        ..
+    } = step;
+    let Some(found) = found else {
+        return Some(match new {
+            Some(new) => format!("apt does not want to install `{name}` {new}"),
+            None => format!("apt does not want to remove `{name}`"),
+        });
+    };
+    if found.new != *new {
+        return Some(match (found.new, new) {
+            (Some(found), Some(new)) => format!("apt wants to install `{name}` {found} instead of {new}"),
+            (Some(found), None) => format!("apt wants to install `{name}` {found} instead of removing it"),
+            (None, _) => format!("apt wants to remove `{name}`"),
+        });
+    }
+    if found.old != *old {
+        let at = |version: &Option<String>| match version {
+            Some(version) => format!("at {version}"),
+            None => "not installed".into(),
+        };
+        return Some(format!("`{name}` is {} instead of {}", at(&found.old), at(old)));
+    }
+    match (found.file.as_deref()?, archive.as_ref()?) {
+        ("**ERROR**", _) => Some(format!("apt finds no archive of `{name}`")),
+        (file, (path, _)) if path != Path::new(file) => {
+            Some(format!("apt wants to take `{name}` from `{file}`"))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -260,7 +334,13 @@ mod tests {
     fn step(name: &str, old: Option<&str>, new: Option<&str>, folder: &Path) -> Authorised {
         let archive = new.map(|_| (folder.join(format!("{name}.deb")), ABC.into()));
         let owned = |text: Option<&str>| text.map(Into::into);
-        Authorised { name: name.into(), architecture: "amd64".into(), old: owned(old), new: owned(new), archive }
+        Authorised {
+            name: name.into(),
+            architecture: "amd64".into(),
+            old: owned(old),
+            new: owned(new),
+            archive,
+        }
     }
 
     /// Runs the real script in a folder whose name would break an unquoted shell, and tells its verdict.
@@ -269,17 +349,33 @@ mod tests {
         let folder = parent.path().join("a b'c\"$(d)");
         fs::create_dir(&folder).expect("folder");
         for (name, ..) in authorised {
-            fs::write(folder.join(format!("{name}.deb")), if *name == "altered" { "abd" } else { "abc" }).expect("file");
+            fs::write(
+                folder.join(format!("{name}.deb")),
+                if *name == "altered" { "abd" } else { "abc" },
+            )
+            .expect("file");
         }
-        let steps = authorised.iter().map(|(name, old, new)| step(name, *old, *new, &folder)).collect();
+        let steps = authorised
+            .iter()
+            .map(|(name, old, new)| step(name, *old, *new, &folder))
+            .collect();
         let gate = Gate::prepare(&folder, &folder, "1.0", steps).expect("written");
         let hook = HOOK.split_once('=').expect("an option").1;
         let mut shell = Command::new("sh");
-        shell.args(["-c", hook]).env(SCRIPT_VARIABLE, &gate.script).stdin(Stdio::piped()).stderr(Stdio::null());
+        shell
+            .args(["-c", hook])
+            .env(SCRIPT_VARIABLE, &gate.script)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = shell.spawn().expect("there is a shell");
         let shown = shown.replace("@", &format!("{}/", folder.display()));
         let input = format!("VERSION 3\nAPT::Architecture=amd64\nA::Password=secret\n\n{shown}");
-        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+        child
+            .stdin
+            .take()
+            .expect("piped")
+            .write_all(input.as_bytes())
+            .expect("written");
         let passed = child.wait().expect("waited for").success();
         let seen = fs::read_to_string(folder.join("gate-1.0.seen")).expect("seen");
         assert!(!seen.contains("secret"), "the configuration may hold credentials");
@@ -288,14 +384,20 @@ mod tests {
 
     fn refused(authorised: &[(&str, Option<&str>, Option<&str>)], shown: &str) -> Vec<String> {
         match check(authorised, shown) {
-            (false, Verdict::Refused(differences)) => differences.into_iter().map(|one| one.sentence).collect(),
+            (false, Verdict::Refused(differences)) => {
+                differences.into_iter().map(|one| one.sentence).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn the_authorised_plan_passes_in_any_order_and_with_leftovers_to_configure() {
-        let authorised = [("a", Some("1"), Some("2")), ("b", None, Some("1:3")), ("c", Some("5"), None)];
+        let authorised = [
+            ("a", Some("1"), Some("2")),
+            ("b", None, Some("1:3")),
+            ("c", Some("5"), None),
+        ];
         let shown = "c 5 amd64 none > - - none **REMOVE**\nb - - none < 1:3 amd64 same @b.deb\n\
                      a 1 amd64 none < 2 amd64 none @a.deb\na 1 amd64 none < 2 amd64 none **CONFIGURE**\n\
                      old 5.2-1 amd64 none = 5.2-1 amd64 none **CONFIGURE**\n";
@@ -306,20 +408,33 @@ mod tests {
     fn an_extra_package_and_an_unexpected_removal_are_named() {
         let shown = "a 1 amd64 none < 2 amd64 none @a.deb\nx - - none < 7 all none @x.deb\ny 1 amd64 none > - - none **REMOVE**\n";
         let sentences = refused(&[("a", Some("1"), Some("2"))], shown);
-        assert_eq!(sentences, ["apt also wants to install `x` 7", "apt also wants to remove `y`"]);
+        assert_eq!(
+            sentences,
+            ["apt also wants to install `x` 7", "apt also wants to remove `y`"]
+        );
     }
 
     #[test]
     fn another_version_before_or_after_is_named() {
         let shown = "a 1 amd64 none < 2.1 amd64 none @a.deb\nb 1.5 amd64 none < 2 amd64 none @b.deb\n";
         let sentences = refused(&[("a", Some("1"), Some("2")), ("b", Some("1"), Some("2"))], shown);
-        assert_eq!(sentences, ["apt wants to install `a` 2.1 instead of 2", "`b` is at 1.5 instead of at 1"]);
+        assert_eq!(
+            sentences,
+            [
+                "apt wants to install `a` 2.1 instead of 2",
+                "`b` is at 1.5 instead of at 1"
+            ]
+        );
     }
 
     #[test]
     fn a_missing_package_another_archive_and_none_are_named() {
         let shown = "b 1 amd64 none < 2 amd64 none /tmp/b.deb\nc 1 amd64 none < 2 amd64 none **ERROR**\n";
-        let authorised = [("a", Some("1"), Some("2")), ("b", Some("1"), Some("2")), ("c", Some("1"), Some("2"))];
+        let authorised = [
+            ("a", Some("1"), Some("2")),
+            ("b", Some("1"), Some("2")),
+            ("c", Some("1"), Some("2")),
+        ];
         let expected = [
             "apt does not want to install `a` 2",
             "apt wants to take `b` from `/tmp/b.deb`",
@@ -332,6 +447,9 @@ mod tests {
     fn an_altered_archive_is_noticed() {
         let shown = "altered 1 amd64 none < 2 amd64 none @altered.deb\n";
         let sentences = refused(&[("altered", Some("1"), Some("2"))], shown);
-        assert_eq!(sentences, ["the archive of `altered` was altered after it had been verified"]);
+        assert_eq!(
+            sentences,
+            ["the archive of `altered` was altered after it had been verified"]
+        );
     }
 }

@@ -48,15 +48,25 @@ impl Helper {
         let mut command = Command::new(PROGRAM);
         // The environment that the tree gives to APT's programs.
         let like = tree.reading(Program::AptGet);
-        command.env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+            .env_clear()
+            .envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.arg("download-file");
         for request in requests {
             command.arg(&request.address).arg(&request.target);
-            command.arg(format!("SHA256:{}", request.sha256)).arg(format!("Checksum-FileSize:{}", request.size));
+            command
+                .arg(format!("SHA256:{}", request.sha256))
+                .arg(format!("Checksum-FileSize:{}", request.size));
         }
         let errors = tempfile::tempfile()?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors.try_clone()?);
-        Ok(Self { child: command.spawn()?, errors })
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors.try_clone()?);
+        Ok(Self {
+            child: command.spawn()?,
+            errors,
+        })
     }
 
     /// Waits for the end; see [`child::wait`].
@@ -77,9 +87,15 @@ impl Drop for Helper {
 
 impl Complaints {
     fn parse(talk: &str) -> Self {
-        let lines = talk.lines().filter_map(|line| line.strip_prefix("E: Failed to fetch "));
+        let lines = talk
+            .lines()
+            .filter_map(|line| line.strip_prefix("E: Failed to fetch "));
         let pairs = lines.filter_map(|line| line.split_once("  "));
-        Self(pairs.map(|(address, why)| (plain(address), why.trim().to_owned())).collect())
+        Self(
+            pairs
+                .map(|(address, why)| (plain(address), why.trim().to_owned()))
+                .collect(),
+        )
     }
 
     /// Why `address` failed, if it was said.
@@ -94,7 +110,8 @@ fn plain(address: &str) -> String {
     let mut rest = address.as_bytes();
     while let [first, tail @ ..] = rest {
         let decoded = (*first == b'%').then(|| tail.get(..2)).flatten();
-        let decoded = decoded.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        let decoded =
+            decoded.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
         bytes.push(decoded.unwrap_or(*first));
         rest = if decoded.is_some() { &tail[2..] } else { tail };
     }
@@ -109,6 +126,22 @@ fn plain(address: &str) -> String {
     }
 }
 
+/// Whether APT speaks of the connection and not of the file. It has no other sign than its words, and only the
+/// choice between two failing codes hangs on them.
+pub(crate) fn is_connection(said: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "Could not connect",
+        "Unable to connect",
+        "Cannot initiate the connection",
+        "Could not resolve",
+        "Temporary failure resolving",
+        "Connection failed",
+        "Connection timed out",
+        "Network is unreachable",
+    ];
+    WORDS.iter().any(|words| said.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +151,10 @@ mod tests {
         let talk = "W: odd\nE: Failed to fetch http://h/big%2bx%7e1.deb  404  Not Found [IP: 127.0.0.1 80]\n   - SHA\n\
                     E: Failed to fetch copy:/a  Hash Sum mismatch\nE: Download Failed\n";
         let complaints = Complaints::parse(talk);
-        assert_eq!(complaints.about("http://u:p@h/big+x~1.deb"), Some("404  Not Found [IP: 127.0.0.1 80]"));
+        assert_eq!(
+            complaints.about("http://u:p@h/big+x~1.deb"),
+            Some("404  Not Found [IP: 127.0.0.1 80]")
+        );
         assert_eq!(complaints.about("copy:/a"), Some("Hash Sum mismatch"));
         assert_eq!(complaints.about("copy:/b"), None);
     }

@@ -39,7 +39,11 @@ pub(crate) fn folder(tree: &AptTree, store: &ContentStore) -> Result<PathBuf, Fa
         Ok(())
     };
     make().map_err(|error: io::Error| {
-        Failure::because(io_code(&error), format!("cannot prepare `{}`", folder.display()), error)
+        Failure::because(
+            io_code(&error),
+            format!("cannot prepare `{}`", folder.display()),
+            error,
+        )
     })?;
     Ok(folder)
 }
@@ -49,9 +53,17 @@ pub(crate) fn lock(folder: &Path, cx: &mut dyn DownloadContext) -> Result<Option
     // Beside the folder: what lies in it belongs to the fetcher's user.
     let path = folder.with_extension("lock");
     let failed = |error: io::Error| {
-        Failure::because(io_code(&error), format!("cannot lock `{}` for a download", path.display()), error)
+        Failure::because(
+            io_code(&error),
+            format!("cannot lock `{}` for a download", path.display()),
+            error,
+        )
     };
-    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(failed)?;
     let mut told = false;
     loop {
         match file.try_lock() {
@@ -61,7 +73,11 @@ pub(crate) fn lock(folder: &Path, cx: &mut dyn DownloadContext) -> Result<Option
             Err(TryLockError::WouldBlock) => {
                 if !std::mem::replace(&mut told, true) {
                     let what = "another download into the same store".into();
-                    cx.waiting(Some(WaitingFor { what, since: Timestamp::now(), holder: None }));
+                    cx.waiting(Some(WaitingFor {
+                        what,
+                        since: Timestamp::now(),
+                        holder: None,
+                    }));
                 }
                 std::thread::sleep(PAUSE);
             }

@@ -70,16 +70,29 @@ pub(crate) fn label(name: &str, architecture: &str, version: &str) -> String {
 
 impl OldVersion {
     /// The installed versions that `updates` replace and the store lacks, whichever way they can be had.
-    pub(crate) fn lacking(updates: &[Update], installed: &DpkgDatabase, store: &ContentStore) -> Result<Vec<Self>, StoreError> {
-        let stored: std::collections::HashSet<_> = store.list()?.into_iter().map(|content| content.label).collect();
+    pub(crate) fn lacking(
+        updates: &[Update],
+        installed: &DpkgDatabase,
+        store: &ContentStore,
+    ) -> Result<Vec<Self>, StoreError> {
+        let stored: std::collections::HashSet<_> =
+            store.list()?.into_iter().map(|content| content.label).collect();
         let mut lacking: Vec<Self> = Vec::new();
         for (update, packages) in updates.iter().map(Update::packages).enumerate() {
             for change in packages {
-                let Some(package) = installed_as(installed, &change.name, &change.architecture) else { continue };
-                let known = |old: &Self| old.package.name == package.name && old.package.architecture == package.architecture;
+                let Some(package) = installed_as(installed, &change.name, &change.architecture) else {
+                    continue;
+                };
+                let known = |old: &Self| {
+                    old.package.name == package.name && old.package.architecture == package.architecture
+                };
                 let is_change = change.candidate.as_ref() != Some(&package.version);
                 if is_change && !stored.contains(&package_label(package)) && !lacking.iter().any(known) {
-                    lacking.push(Self { update, package: package.clone(), offer: None });
+                    lacking.push(Self {
+                        update,
+                        package: package.clone(),
+                        offer: None,
+                    });
                 }
             }
         }
@@ -88,7 +101,12 @@ impl OldVersion {
 
     /// Takes the archive out of the machine's cache, if it is there and is what its name says.
     pub(crate) fn save_from_cache(&self, tree: &AptTree, store: &ContentStore) -> Result<bool, StoreError> {
-        let InstalledPackage { name, architecture, version, .. } = &self.package;
+        let InstalledPackage {
+            name,
+            architecture,
+            version,
+            ..
+        } = &self.package;
         let file = cached(tree, name, architecture, version);
         if !Control::read(&file).is_ok_and(|control| control.is(name, architecture, version)) {
             return Ok(false);
@@ -102,10 +120,14 @@ impl OldVersion {
     pub(crate) fn save_repacked(&self, tree: &AptTree, store: &ContentStore) -> Result<Repacked, KeepError> {
         let incoming = store.incoming()?;
         let write = |source| KeepError::Repack(RepackError::Write(source));
-        let mut file = tempfile::Builder::new().prefix(".old-").tempfile_in(&incoming).map_err(write)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".old-")
+            .tempfile_in(&incoming)
+            .map_err(write)?;
         let repacked = repack(tree, &self.package, file.as_file_mut())?;
         let content = store.put(file.path(), None, &self.label(), Origin::Repacked)?;
-        fs::set_permissions(store.path(&content.sha256)?, fs::Permissions::from_mode(0o600)).map_err(write)?;
+        fs::set_permissions(store.path(&content.sha256)?, fs::Permissions::from_mode(0o600))
+            .map_err(write)?;
         Ok(repacked)
     }
 
@@ -132,7 +154,11 @@ pub(crate) fn look_for_offers(reading: &Reading, repositories: &Repositories, la
                 && !record.sha256.is_empty();
             let archive = record.archives.first().filter(|_| is_it)?;
             let address = repositories.address(&archive.address, &record.filename)?;
-            Some(Offer { address, size: record.size, sha256: record.sha256.clone() })
+            Some(Offer {
+                address,
+                size: record.size,
+                sha256: record.sha256.clone(),
+            })
         });
     }
 }
@@ -143,7 +169,12 @@ pub(crate) fn installed_as<'a>(
     name: &str,
     architecture: &str,
 ) -> Option<&'a InstalledPackage> {
-    let present = || installed.named(name).iter().filter(|package| package.status.is_present());
+    let present = || {
+        installed
+            .named(name)
+            .iter()
+            .filter(|package| package.status.is_present())
+    };
     let same = present().find(|package| package.architecture == architecture);
     let moved = || present().find(|package| package.architecture == "all" || architecture == "all");
     same.or_else(moved)
@@ -169,7 +200,10 @@ mod tests {
 
     #[test]
     fn a_file_of_the_cache_has_its_epoch_escaped() {
-        assert_eq!(file_name("a", "amd64", "1:2.0-1"), Path::new("a_1%3a2.0-1_amd64.deb"));
+        assert_eq!(
+            file_name("a", "amd64", "1:2.0-1"),
+            Path::new("a_1%3a2.0-1_amd64.deb")
+        );
         assert_eq!(file_name("../a", "amd64", "1"), Path::new(".._a_1_amd64.deb"));
     }
 }

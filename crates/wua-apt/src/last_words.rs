@@ -29,20 +29,35 @@ pub(crate) fn of_script(printed: &str, item: &str) -> Vec<String> {
     let lines: Vec<_> = printed.lines().collect();
     let gave_up = |line: &str| {
         let rest = line.strip_prefix("dpkg: error processing ");
-        let rest = rest.and_then(|rest| rest.strip_prefix("package ").or_else(|| rest.strip_prefix("archive ")));
-        rest.and_then(|rest| rest.strip_prefix(item)).is_some_and(|rest| rest.starts_with([' ', ':']))
+        let rest = rest.and_then(|rest| {
+            rest.strip_prefix("package ")
+                .or_else(|| rest.strip_prefix("archive "))
+        });
+        rest.and_then(|rest| rest.strip_prefix(item))
+            .is_some_and(|rest| rest.starts_with([' ', ':']))
     };
-    let Some(end) = lines.iter().rposition(|line| gave_up(line)) else { return Vec::new() };
+    let Some(end) = lines.iter().rposition(|line| gave_up(line)) else {
+        return Vec::new();
+    };
     let before = &lines[..end];
-    let start = before.iter().rposition(|line| DPKGS_OWN.iter().any(|own| line.starts_with(own)));
+    let start = before
+        .iter()
+        .rposition(|line| DPKGS_OWN.iter().any(|own| line.starts_with(own)));
     let said = &before[start.map_or(0, |start| start + 1)..];
-    let said: Vec<_> = said.iter().map(|line| printable(line)).filter(|line| !line.is_empty()).collect();
+    let said: Vec<_> = said
+        .iter()
+        .map(|line| printable(line))
+        .filter(|line| !line.is_empty())
+        .collect();
     said[said.len().saturating_sub(MOST_LINES)..].to_vec()
 }
 
 /// What apt itself complained about (`E: …`), in order.
 pub(crate) fn of_apt(printed: &str) -> Vec<String> {
-    let errors = printed.lines().filter_map(|line| line.strip_prefix("E: ")).map(printable);
+    let errors = printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("E: "))
+        .map(printable);
     errors.take(MOST_LINES).collect()
 }
 
@@ -82,7 +97,10 @@ mod tests {
     fn a_script_is_quoted_with_its_last_lines() {
         assert_eq!(of_script(PRINTED, "tidewatch"), ["2", "3", "4"]);
         let archive = "/jobs/a/cellarkeep_1.5.0-1_amd64.deb";
-        assert_eq!(of_script(PRINTED, archive), ["cellarkeep: the records are still in use"]);
+        assert_eq!(
+            of_script(PRINTED, archive),
+            ["cellarkeep: the records are still in use"]
+        );
     }
 
     #[test]
@@ -93,7 +111,10 @@ mod tests {
 
     #[test]
     fn apts_own_errors_are_found() {
-        assert_eq!(of_apt(PRINTED), ["Sub-process /usr/bin/dpkg returned an error code (1)"]);
+        assert_eq!(
+            of_apt(PRINTED),
+            ["Sub-process /usr/bin/dpkg returned an error code (1)"]
+        );
     }
 
     #[test]

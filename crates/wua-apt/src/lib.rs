@@ -1,9 +1,44 @@
 //! wua-apt
 
+pub mod apply;
+mod apt;
+mod changelog;
+mod child;
+mod command;
 mod compression;
+mod confirm;
+mod deb;
 pub mod dpkg;
+mod driver;
+mod fetch;
+mod gate;
+mod helper;
+mod incoming;
+mod items;
+mod keep_old;
+mod kept_back;
+mod last_words;
+pub mod locks;
 mod mapped;
+mod outcome;
 pub mod reader;
+mod refresh;
+mod relations;
+mod repack;
+mod repositories;
+mod resolve;
+mod resolve_back;
+pub mod restart;
+mod run;
+mod source;
 pub mod stanza;
+pub mod status_lines;
+pub mod steps;
+mod stored;
+mod together;
 pub mod tree;
+mod updates;
 pub mod version;
+mod watch;
+
+pub use apt::{Apt, AptOptions};

@@ -56,7 +56,10 @@ fn holder_of(lock: &Path) -> Option<LockHolder> {
             found.pid.map(|pid| pid.as_raw_nonzero().get().cast_unsigned())
         }
     };
-    Some(LockHolder { pid, name: pid.and_then(name_of) })
+    Some(LockHolder {
+        pid,
+        name: pid.and_then(name_of),
+    })
 }
 
 /// What the system's list of locks says about a file that cannot be opened.
@@ -80,7 +83,11 @@ fn listed(table: &str, wanted: &str) -> Option<Option<u32>> {
 
 fn name_of(pid: u32) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    let name: String = name.trim_end().chars().filter(|letter| !letter.is_control()).collect();
+    let name: String = name
+        .trim_end()
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .collect();
     (!name.is_empty()).then_some(name)
 }
 
@@ -102,7 +109,13 @@ mod tests {
 
     #[test]
     fn a_holder_is_named_as_far_as_known() {
-        let holder = |pid, name: Option<&str>| LockHolder { pid, name: name.map(Into::into) }.to_string();
+        let holder = |pid, name: Option<&str>| {
+            LockHolder {
+                pid,
+                name: name.map(Into::into),
+            }
+            .to_string()
+        };
         assert_eq!(holder(Some(7), Some("unattended-upgr")), "unattended-upgr (7)");
         assert_eq!(holder(Some(7), None), "another program (7)");
         assert_eq!(holder(None, None), "another program");

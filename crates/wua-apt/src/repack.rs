@@ -26,15 +26,36 @@ use crate::tree::AptTree;
 
 /// The files of dpkg's own directory that belong into the control part.
 const CONTROL_FILES: [&str; 11] = [
-    "preinst", "postinst", "prerm", "postrm", "config", "templates", "triggers", "shlibs", "symbols", "md5sums",
+    "preinst",
+    "postinst",
+    "prerm",
+    "postrm",
+    "config",
+    "templates",
+    "triggers",
+    "shlibs",
+    "symbols",
+    "md5sums",
     "conffiles",
 ];
 /// Fields that the database adds to the control paragraph of a package.
-const DATABASE_FIELDS: [&str; 6] =
-    ["Status", "Config-Version", "Conffiles", "Triggers-Pending", "Triggers-Awaited", "Auto-Installed"];
+const DATABASE_FIELDS: [&str; 6] = [
+    "Status",
+    "Config-Version",
+    "Conffiles",
+    "Triggers-Pending",
+    "Triggers-Awaited",
+    "Auto-Installed",
+];
 /// Administrators leave these out on purpose (dpkg's `path-exclude`); their absence is no loss.
-const EXPENDABLE: [&str; 6] =
-    ["usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/", "usr/share/lintian/", "usr/share/gnome/help/"];
+const EXPENDABLE: [&str; 6] = [
+    "usr/share/doc/",
+    "usr/share/man/",
+    "usr/share/locale/",
+    "usr/share/info/",
+    "usr/share/lintian/",
+    "usr/share/gnome/help/",
+];
 
 /// Why a package cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +78,11 @@ pub(crate) struct Repacked {
 }
 
 /// Packs `package` as it is on the disk into `target`.
-pub(crate) fn repack(tree: &AptTree, package: &InstalledPackage, target: &mut File) -> Result<Repacked, RepackError> {
+pub(crate) fn repack(
+    tree: &AptTree,
+    package: &InstalledPackage,
+    target: &mut File,
+) -> Result<Repacked, RepackError> {
     let files = Files::of(tree, package)?;
     // Made first: an archive member needs its size in front.
     let mut data = tempfile::tempfile().map_err(RepackError::Write)?;
@@ -82,7 +107,7 @@ fn control(tree: &AptTree, package: &InstalledPackage, repacked: &Repacked) -> R
     let mut paragraph = Vec::new();
     for field in package.stanza().fields().map_while(Result::ok) {
         let is_databases = |name: &&str| field.name.eq_ignore_ascii_case(name.as_bytes());
-        if !DATABASE_FIELDS.iter().any(|name| is_databases(&name)) {
+        if !DATABASE_FIELDS.iter().any(is_databases) {
             paragraph.extend_from_slice(field.name);
             paragraph.extend_from_slice(b": ");
             paragraph.extend_from_slice(field.value);
@@ -93,34 +118,56 @@ fn control(tree: &AptTree, package: &InstalledPackage, repacked: &Repacked) -> R
         let mut header = Header::new_gnu();
         header.set_mode(mode);
         header.set_size(bytes.len() as u64);
-        archive.append_data(&mut header, format!("./{name}"), bytes).map_err(RepackError::Write)
+        archive
+            .append_data(&mut header, format!("./{name}"), bytes)
+            .map_err(RepackError::Write)
     };
     add("control", 0o644, &paragraph)?;
     for name in CONTROL_FILES {
         let path = info_file(tree, package, name);
-        let (bytes, mode) = match fs::read(&path).and_then(|bytes| Ok((bytes, fs::metadata(&path)?.mode() & 0o777))) {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(RepackError::Read { path, source }),
+        let (bytes, mode) =
+            match fs::read(&path).and_then(|bytes| Ok((bytes, fs::metadata(&path)?.mode() & 0o777))) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(RepackError::Read { path, source }),
+            };
+        let bytes = if name == "conffiles" {
+            without_missing(&bytes, repacked)
+        } else {
+            bytes
         };
-        let bytes = if name == "conffiles" { without_missing(&bytes, repacked) } else { bytes };
         add(name, mode, &bytes)?;
     }
-    archive.into_inner().and_then(GzEncoder::finish).map_err(RepackError::Write)
+    archive
+        .into_inner()
+        .and_then(GzEncoder::finish)
+        .map_err(RepackError::Write)
 }
 
 /// A configuration file that the administrator removed must not be announced: dpkg would look for it in the archive.
 fn without_missing(conffiles: &[u8], repacked: &Repacked) -> Vec<u8> {
     let text = String::from_utf8_lossy(conffiles);
-    let is_there = |line: &&str| !repacked.missing.iter().any(|missing| line.trim() == format!("/{missing}"));
-    text.lines().filter(is_there).flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect()
+    let is_there = |line: &&str| {
+        !repacked
+            .missing
+            .iter()
+            .any(|missing| line.trim() == format!("/{missing}"))
+    };
+    text.lines()
+        .filter(is_there)
+        .flat_map(|line| [line.as_bytes(), b"\n"].concat())
+        .collect()
 }
 
 /// A file of dpkg's own directory; packages that can be there in several architectures have it in the name.
 fn info_file(tree: &AptTree, package: &InstalledPackage, extension: &str) -> PathBuf {
     let folder = tree.path("var/lib/dpkg/info");
     let qualified = folder.join(format!("{}:{}.{extension}", package.name, package.architecture));
-    if qualified.exists() { qualified } else { folder.join(format!("{}.{extension}", package.name)) }
+    if qualified.exists() {
+        qualified
+    } else {
+        folder.join(format!("{}.{extension}", package.name))
+    }
 }
 
 /// The files of a package, and where they really lie.
@@ -139,7 +186,9 @@ impl Files {
         let list = match fs::read(&path) {
             Ok(list) => list,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(RepackError::NoList { package: package.name.clone() });
+                return Err(RepackError::NoList {
+                    package: package.name.clone(),
+                });
             }
             Err(source) => return Err(RepackError::Read { path, source }),
         };
@@ -160,23 +209,39 @@ impl Files {
         let mut first_names = HashMap::new();
         let mut header = self.header(EntryType::Directory, None);
         header.set_mode(0o755);
-        archive.append_data(&mut header, "./", io::empty()).map_err(RepackError::Write)?;
+        archive
+            .append_data(&mut header, "./", io::empty())
+            .map_err(RepackError::Write)?;
         for path in &self.paths {
             let real = self.diverted.get(path).unwrap_or(path);
             let found = match self.root.look(real) {
                 Ok(found) => found,
-                Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory => {
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        || error.kind() == io::ErrorKind::NotADirectory =>
+                {
                     if !EXPENDABLE.iter().any(|folder| path.starts_with(folder)) {
                         repacked.missing.push(path.clone());
                     }
                     continue;
                 }
-                Err(source) => return Err(RepackError::Read { path: real.into(), source }),
+                Err(source) => {
+                    return Err(RepackError::Read {
+                        path: real.into(),
+                        source,
+                    });
+                }
             };
             self.append(&mut archive, path, found, &mut first_names)
-                .map_err(|source| RepackError::Read { path: real.into(), source })?;
+                .map_err(|source| RepackError::Read {
+                    path: real.into(),
+                    source,
+                })?;
         }
-        archive.into_inner().and_then(GzEncoder::finish).map_err(RepackError::Write)?;
+        archive
+            .into_inner()
+            .and_then(GzEncoder::finish)
+            .map_err(RepackError::Write)?;
         Ok(repacked)
     }
 
@@ -210,7 +275,10 @@ impl Files {
             let mut header = self.header(EntryType::Regular, Some(metadata));
             header.set_size(metadata.len());
             // A file that shrinks meanwhile makes a wrong tar, one that grows is cut.
-            let mut content = CheckedLength { file: found.file.take(metadata.len()), missing: metadata.len() };
+            let mut content = CheckedLength {
+                file: found.file.take(metadata.len()),
+                missing: metadata.len(),
+            };
             return archive.append_data(&mut header, name, &mut content);
         }
         let entry_type = match () {
@@ -259,11 +327,20 @@ struct Root {
 
 impl Root {
     fn open(path: &Path) -> Result<Self, RepackError> {
-        let folder = File::open(path).map_err(|source| RepackError::Read { path: path.into(), source })?;
-        let root = Self { folder, path: path.into() };
+        let folder = File::open(path).map_err(|source| RepackError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let root = Self {
+            folder,
+            path: path.into(),
+        };
         match root.resolve(".", OFlags::PATH) {
             Ok(_) => Ok(root),
-            Err(source) => Err(RepackError::Confined { root: root.path, source }),
+            Err(source) => Err(RepackError::Confined {
+                root: root.path,
+                source,
+            }),
         }
     }
 
@@ -271,7 +348,13 @@ impl Root {
     fn resolve(&self, path: &str, flags: OFlags) -> io::Result<File> {
         let confined = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), confined)?))
+        Ok(File::from(rustix::fs::openat2(
+            &self.folder,
+            path,
+            flags,
+            Mode::empty(),
+            confined,
+        )?))
     }
 
     fn look(&self, path: &str) -> io::Result<Seen> {
@@ -283,12 +366,20 @@ impl Root {
             return Ok(Seen { file, metadata, link });
         }
         if !metadata.is_file() {
-            return Ok(Seen { file, metadata, link: None });
+            return Ok(Seen {
+                file,
+                metadata,
+                link: None,
+            });
         }
         // Without blocking: a pipe may have taken the file's place since.
         let file = self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let metadata = file.metadata()?;
-        Ok(Seen { file, metadata, link: None })
+        Ok(Seen {
+            file,
+            metadata,
+            link: None,
+        })
     }
 }
 
@@ -303,7 +394,10 @@ impl Read for CheckedLength {
         let read = self.file.read(buffer)?;
         self.missing -= read as u64;
         if read == 0 && self.missing > 0 && !buffer.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was packed"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it became shorter while it was packed",
+            ));
         }
         Ok(read)
     }
@@ -321,8 +415,14 @@ fn diverted(tree: &AptTree, package: &str) -> HashMap<String, String> {
     let text = fs::read(tree.path("var/lib/dpkg/diversions")).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();
-    let others = lines.as_chunks::<3>().0.iter().filter(|[_, _, owner]| *owner != package);
-    others.filter_map(|[from, to, _]| Some((inside(from)?.to_owned(), inside(to)?.to_owned()))).collect()
+    let others = lines
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .filter(|[_, _, owner]| *owner != package);
+    others
+        .filter_map(|[from, to, _]| Some((inside(from)?.to_owned(), inside(to)?.to_owned())))
+        .collect()
 }
 
 #[cfg(test)]

@@ -29,7 +29,10 @@ impl RestartFlag {
     /// Reads the files of the tree.
     pub(crate) fn read(tree: &AptTree) -> io::Result<Self> {
         let packages = match fs::read(tree.path(PACKAGES)) {
-            Ok(text) => String::from_utf8_lossy(&text).split_whitespace().map(Into::into).collect(),
+            Ok(text) => String::from_utf8_lossy(&text)
+                .split_whitespace()
+                .map(Into::into)
+                .collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
             Err(error) => return Err(error),
         };
@@ -44,7 +47,10 @@ impl RestartFlag {
 /// The files or dpkg's database cannot be read.
 pub fn restart_required(tree: &AptTree) -> Result<Option<Vec<String>>, Failure> {
     let flag = RestartFlag::read(tree).map_err(|source| {
-        let sentence = format!("cannot read whether `{}` waits for a restart", tree.root().display());
+        let sentence = format!(
+            "cannot read whether `{}` waits for a restart",
+            tree.root().display()
+        );
         Failure::because(io_code(&source), sentence, source)
     })?;
     let mut packages = flag.packages;
@@ -70,7 +76,8 @@ pub(crate) fn newer_kernel(database: &DpkgDatabase, running: &str) -> Option<Str
         let release = name.strip_prefix(KERNEL)?;
         // `linux-image-amd64` and the like only depend on the newest one; `-dbg` and `-unsigned` are no other kernels.
         let release = release.strip_prefix("unsigned-").unwrap_or(release);
-        (release.starts_with(|first: char| first.is_ascii_digit()) && !release.ends_with("-dbg")).then(|| release.into())
+        (release.starts_with(|first: char| first.is_ascii_digit()) && !release.ends_with("-dbg"))
+            .then(|| release.into())
     };
     let installed: Vec<_> = database
         .present()
@@ -78,7 +85,9 @@ pub(crate) fn newer_kernel(database: &DpkgDatabase, running: &str) -> Option<Str
         .filter_map(|package| Some((release(&package.name)?, &package.name)))
         .collect();
     let runs = installed.iter().find(|(release, _)| release == running)?;
-    let newest = installed.iter().max_by(|(one, _), (other, _)| version::compare(one, other))?;
+    let newest = installed
+        .iter()
+        .max_by(|(one, _), (other, _)| version::compare(one, other))?;
     (version::compare(&newest.0, &runs.0).is_gt()).then(|| newest.1.clone())
 }
 
@@ -136,7 +145,10 @@ mod tests {
 
     #[test]
     fn a_kernel_that_is_not_ready_or_not_debians_asks_for_nothing() {
-        let kernels = [("linux-image-6.1.0-9-amd64", "installed"), ("linux-image-6.1.0-10-amd64", "half-configured")];
+        let kernels = [
+            ("linux-image-6.1.0-9-amd64", "installed"),
+            ("linux-image-6.1.0-10-amd64", "half-configured"),
+        ];
         check(&kernels, "6.1.0-9-amd64", None);
         check(&kernels, "6.18.5-cloud", None);
         check(&[], "6.18.5-cloud", None);

@@ -38,7 +38,11 @@ echo "$?" >"$code.new" && mv -f -- "$code.new" "$code"
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     #[error("cannot {action} `{}`", path.display())]
-    File { action: &'static str, path: PathBuf, source: io::Error },
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("cannot start `{program}`")]
     Start { program: String, source: io::Error },
     #[error("cannot wait for `{program}`")]
@@ -91,19 +95,39 @@ impl Run {
     pub(crate) fn start(folder: &Path, tag: &str, command: &Command) -> Result<Self, RunError> {
         let [status, dpkg, term] = ["status", "dpkg", "term"].map(|kind| log(folder, kind, tag));
         for path in [&status, &dpkg, &term] {
-            let created = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+            let created = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(path);
             created.map_err(|source| file_error("create", path, source))?;
         }
         let program = command.get_program().to_string_lossy().into_owned();
         let mut shell = Command::new("setsid");
-        shell.args(["sh", "-c", SHELL, "sh"]).args([&status, &dpkg, &term, &exit_file(folder, tag)]);
+        shell
+            .args(["sh", "-c", SHELL, "sh"])
+            .args([&status, &dpkg, &term, &exit_file(folder, tag)]);
         shell.arg(command.get_program()).args(command.get_args());
         shell.env_clear().env(JOB_MARK, folder);
-        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = shell.spawn().map_err(|source| RunError::Start { program: program.clone(), source })?;
+        shell.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        shell
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = shell.spawn().map_err(|source| RunError::Start {
+            program: program.clone(),
+            source,
+        })?;
         let pid = child.id();
-        let record = Record { program, pid, start_time: start_time(pid).unwrap_or(0) };
+        let record = Record {
+            program,
+            pid,
+            start_time: start_time(pid).unwrap_or(0),
+        };
         let path = record_file(folder, tag);
         let text = serde_json::to_vec(&record).expect("plain values serialise");
         write_whole(&path, &text)?;
@@ -130,8 +154,19 @@ impl Run {
     }
 
     fn of(folder: &Path, tag: &str, record: Record, child: Option<Child>) -> Self {
-        let tail = |kind| Tail { path: log(folder, kind, tag), file: None, lines: Lines::default() };
-        Self { folder: folder.into(), tag: tag.into(), record, child, apt: tail("status"), dpkg: tail("dpkg") }
+        let tail = |kind| Tail {
+            path: log(folder, kind, tag),
+            file: None,
+            lines: Lines::default(),
+        };
+        Self {
+            folder: folder.into(),
+            tag: tag.into(),
+            record,
+            child,
+            apt: tail("status"),
+            dpkg: tail("dpkg"),
+        }
     }
 
     /// The program.
@@ -171,7 +206,12 @@ impl Run {
         let leader_lives = match &mut self.child {
             Some(child) => {
                 let status = child.try_wait();
-                status.map_err(|source| RunError::Wait { program: self.record.program.clone(), source })?.is_none()
+                status
+                    .map_err(|source| RunError::Wait {
+                        program: self.record.program.clone(),
+                        source,
+                    })?
+                    .is_none()
             }
             None => self.leader_lives(),
         };
@@ -180,7 +220,11 @@ impl Run {
     }
 
     fn exit_status(&self) -> Option<i32> {
-        fs::read_to_string(exit_file(&self.folder, &self.tag)).ok()?.trim().parse().ok()
+        fs::read_to_string(exit_file(&self.folder, &self.tag))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     fn leader_lives(&self) -> bool {
@@ -189,13 +233,21 @@ impl Run {
 
     /// Whether a process of this run's session, marked as this job's, is left: numbers of sessions come again, marks not.
     fn has_survivors(&self) -> bool {
-        let mark = [JOB_MARK.as_bytes(), b"=", self.folder.as_os_str().as_encoded_bytes()].concat();
+        let mark = [
+            JOB_MARK.as_bytes(),
+            b"=",
+            self.folder.as_os_str().as_encoded_bytes(),
+        ]
+        .concat();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.any(|pid| {
             self.owns(pid)
-                && fs::read(format!("/proc/{pid}/environ"))
-                    .is_ok_and(|variables| variables.split(|byte| *byte == 0).any(|variable| variable == mark))
+                && fs::read(format!("/proc/{pid}/environ")).is_ok_and(|variables| {
+                    variables
+                        .split(|byte| *byte == 0)
+                        .any(|variable| variable == mark)
+                })
         })
     }
 }
@@ -227,14 +279,20 @@ fn record_file(folder: &Path, tag: &str) -> PathBuf {
 }
 
 fn file_error(action: &'static str, path: &Path, source: io::Error) -> RunError {
-    RunError::File { action, path: path.into(), source }
+    RunError::File {
+        action,
+        path: path.into(),
+        source,
+    }
 }
 
 /// Writes a small file so that it is there whole or not at all.
 pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<(), RunError> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    fs::write(&new, text).and_then(|()| fs::rename(&new, path)).map_err(|source| file_error("write", path, source))
+    fs::write(&new, text)
+        .and_then(|()| fs::rename(&new, path))
+        .map_err(|source| file_error("write", path, source))
 }
 
 /// A file that grows, read as far as it goes each time.
@@ -284,8 +342,12 @@ impl Bell {
     }
 
     fn wait(&self) {
-        let mut descriptors: Vec<_> =
-            self.files.iter().chain(&self.end).map(|descriptor| PollFd::new(descriptor, PollFlags::IN)).collect();
+        let mut descriptors: Vec<_> = self
+            .files
+            .iter()
+            .chain(&self.end)
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
+            .collect();
         wait_for(&mut descriptors);
         if let Some(files) = &self.files {
             let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
@@ -297,13 +359,18 @@ impl Bell {
 
 /// Waits for one of `descriptors`, at most a heartbeat. Signals and errors end the wait early: all callers look again.
 fn wait_for(descriptors: &mut [PollFd<'_>]) {
-    let heartbeat = Timespec { tv_sec: 0, tv_nsec: HEARTBEAT.subsec_nanos().into() };
+    let heartbeat = Timespec {
+        tv_sec: 0,
+        tv_nsec: HEARTBEAT.subsec_nanos().into(),
+    };
     let _ = poll(descriptors, Some(&heartbeat));
 }
 
 /// Waits a heartbeat, or less if the process ends: the way to wait for somebody else.
 pub(crate) fn wait_for_process(pid: Option<u32>) {
-    let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let pid = pid
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw);
     match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
         Some(end) => wait_for(&mut [PollFd::new(&end, PollFlags::IN)]),
         None => wait_for(&mut []),
@@ -313,9 +380,17 @@ pub(crate) fn wait_for_process(pid: Option<u32>) {
 /// The fields of `/proc/PID/stat` after the program's name, which may hold blanks and parentheses itself.
 fn stat(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<String> = text.rsplit_once(')')?.1.split_ascii_whitespace().map(Into::into).collect();
+    let fields: Vec<String> = text
+        .rsplit_once(')')?
+        .1
+        .split_ascii_whitespace()
+        .map(Into::into)
+        .collect();
     // A zombie does nothing any more.
-    fields.first().is_some_and(|state| !matches!(state.as_str(), "Z" | "X")).then_some(fields)
+    fields
+        .first()
+        .is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
+        .then_some(fields)
 }
 
 fn start_time(pid: u32) -> Option<u64> {
@@ -332,7 +407,9 @@ mod tests {
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", script]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .args(["-c", script])
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
     }
 
@@ -351,8 +428,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let script = "echo one >&3; echo two >&4; echo out; echo err >&2; printf half >&3; exit 7";
         let mut run = Run::start(folder.path(), "1.0", &shell(script)).expect("started");
-        assert!(run.owns(run.record.pid), "the shell leads a session of its own");
-        assert_eq!(hear(&mut run), (vec!["3 one".to_owned(), "4 two".to_owned()], Some(7)));
+        assert_eq!(
+            hear(&mut run),
+            (vec!["3 one".to_owned(), "4 two".to_owned()], Some(7))
+        );
         assert_eq!(printed(folder.path(), "1.0", 1 << 10), "out\nerr\n");
         assert_eq!(printed(folder.path(), "1.0", 4), "err\n");
     }
@@ -361,13 +440,35 @@ mod tests {
     fn a_run_is_found_again_by_somebody_who_did_not_start_it() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let gate = folder.path().join("open");
-        let script = format!("echo early >&4; while [ ! -e '{}' ]; do sleep 0.01; done; echo late >&4", gate.display());
+        let script = format!(
+            "echo early >&4; while [ ! -e '{}' ]; do sleep 0.01; done; echo late >&4",
+            gate.display()
+        );
         let started = Run::start(folder.path(), "1.0", &shell(&script)).expect("started");
         let mut found = Run::unfinished(folder.path());
-        let [run] = &mut found[..] else { panic!("{found:?}") };
+        let [run] = &mut found[..] else {
+            panic!("{found:?}")
+        };
         assert_eq!(run.program(), "sh");
-        fs::write(gate, "").expect("opened");
-        assert_eq!(hear(run), (vec!["4 early".to_owned(), "4 late".to_owned()], Some(0)));
+        let mut heard = Vec::new();
+        let status = run.follow(|run, what| {
+            if let Heard::Dpkg(line) = what {
+                heard.push((
+                    line.to_owned(),
+                    run.owns(run.record.pid),
+                    run.owns(std::process::id()),
+                ));
+                fs::write(&gate, "").expect("opened");
+            }
+        });
+        assert_eq!(status.expect("followed"), Some(0));
+        assert_eq!(
+            heard,
+            [
+                ("early".to_owned(), true, false),
+                ("late".to_owned(), true, false)
+            ]
+        );
         assert!(Run::unfinished(folder.path()).is_empty());
         drop(started);
     }
@@ -379,6 +480,10 @@ mod tests {
         hear(&mut run);
         let text = printed(folder.path(), "1.0", 1 << 16);
         let known = ["PATH=", "WUA_JOB=", "PWD=", "SHLVL=", "OLDPWD=", "_="];
-        assert!(text.lines().all(|line| known.iter().any(|name| line.starts_with(name))), "{text}");
+        assert!(
+            text.lines()
+                .all(|line| known.iter().any(|name| line.starts_with(name))),
+            "{text}"
+        );
     }
 }

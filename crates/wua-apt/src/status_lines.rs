@@ -132,10 +132,15 @@ impl PackageName {
             None => (text, None),
         };
         let plain = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         };
-        (plain(name) && architecture.is_none_or(plain))
-            .then(|| Self { name: name.into(), architecture: architecture.map(Into::into) })
+        (plain(name) && architecture.is_none_or(plain)).then(|| Self {
+            name: name.into(),
+            architecture: architecture.map(Into::into),
+        })
     }
 }
 
@@ -145,20 +150,39 @@ pub fn parse_apt(line: &str) -> Option<AptRecord> {
     let mut fields = line.splitn(4, ':');
     let (kind, item) = (fields.next()?, fields.next()?);
     if kind == "media-change" {
-        return Some(AptRecord::MediaChange { medium: item.into(), drive: fields.next()?.into() });
+        return Some(AptRecord::MediaChange {
+            medium: item.into(),
+            drive: fields.next()?.into(),
+        });
     }
     // A path may hold colons, too, where the percent is still the last number before the text.
-    let percent = fields.next()?.trim().parse().ok().filter(|percent: &f64| percent.is_finite());
+    let percent = fields
+        .next()?
+        .trim()
+        .parse()
+        .ok()
+        .filter(|percent: &f64| percent.is_finite());
     let (item, percent, text) = match (percent, kind) {
         (Some(percent), _) => (item, percent, fields.next()?),
         (None, "pmerror" | "pmconffile") => item_with_colons(&line[kind.len() + 1..])?,
         (None, _) => return None,
     };
     match kind {
-        "dlstatus" => Some(AptRecord::Download { item: item.parse().ok()?, percent, text: text.into() }),
+        "dlstatus" => Some(AptRecord::Download {
+            item: item.parse().ok()?,
+            percent,
+            text: text.into(),
+        }),
         "pmstatus" if item == "dpkg-exec" => Some(AptRecord::DpkgStarts),
-        "pmstatus" => Some(AptRecord::Stage { package: item.into(), stage: stage(text), percent }),
-        "pmerror" => Some(AptRecord::Error { item: item.into(), text: text.into() }),
+        "pmstatus" => Some(AptRecord::Stage {
+            package: item.into(),
+            stage: stage(text),
+            percent,
+        }),
+        "pmerror" => Some(AptRecord::Error {
+            item: item.into(),
+            text: text.into(),
+        }),
         "pmconffile" => question(item, text).map(AptRecord::Conffile),
         _ => None,
     }
@@ -178,17 +202,26 @@ pub fn parse_dpkg(line: &str) -> Option<DpkgRecord> {
             "purge" => DpkgWork::Purge,
             _ => return None,
         };
-        return Some(DpkgRecord::Processing { work, package: PackageName::parse(package.trim())? });
+        return Some(DpkgRecord::Processing {
+            work,
+            package: PackageName::parse(package.trim())?,
+        });
     }
     let rest = line.strip_prefix("status: ")?;
     if let Some((item, text)) = rest.split_once(" : error : ") {
-        return Some(DpkgRecord::Error { item: item.into(), text: text.trim().into() });
+        return Some(DpkgRecord::Error {
+            item: item.into(),
+            text: text.trim().into(),
+        });
     }
     if let Some((path, text)) = rest.split_once(" : conffile-prompt : ") {
         return question(path, text).map(DpkgRecord::Conffile);
     }
     let (package, state) = rest.rsplit_once(": ")?;
-    Some(DpkgRecord::State { package: PackageName::parse(package.trim())?, state: state.trim().parse().ok()? })
+    Some(DpkgRecord::State {
+        package: PackageName::parse(package.trim())?,
+        state: state.trim().parse().ok()?,
+    })
 }
 
 /// Cuts bytes into lines as they arrive; the last, unfinished one is kept for later.
@@ -241,7 +274,10 @@ fn stage(text: &str) -> AptStage {
         ("Completely removing ", AptStage::CompletelyRemoving),
         ("Completely removed ", AptStage::CompletelyRemoved),
     ];
-    STAGES.iter().find(|(words, _)| text.starts_with(words)).map_or(AptStage::Other, |(_, stage)| *stage)
+    STAGES
+        .iter()
+        .find(|(words, _)| text.starts_with(words))
+        .map_or(AptStage::Other, |(_, stage)| *stage)
 }
 
 /// Takes `ITEM:PERCENT:TEXT` apart where the item holds colons: at the first percent as APT writes it, with four digits.
@@ -250,7 +286,9 @@ fn item_with_colons(rest: &str) -> Option<(&str, f64, &str)> {
     while let Some(colon) = rest[from..].find(':').map(|place| place + from) {
         let (item, after) = (&rest[..colon], &rest[colon + 1..]);
         if let Some((number, text)) = after.split_once(':')
-            && number.rsplit_once('.').is_some_and(|(_, digits)| digits.len() == 4)
+            && number
+                .rsplit_once('.')
+                .is_some_and(|(_, digits)| digits.len() == 4)
             && let Ok(percent) = number.parse::<f64>()
             && percent.is_finite()
         {
@@ -266,7 +304,11 @@ fn question(path: &str, text: &str) -> Option<ConffileQuestion> {
     let mut words = text.split_ascii_whitespace().rev();
     let edited_by_package = words.next()? != "0";
     let edited_here = words.next()? != "0";
-    path.starts_with('/').then(|| ConffileQuestion { path: path.into(), edited_here, edited_by_package })
+    path.starts_with('/').then(|| ConffileQuestion {
+        path: path.into(),
+        edited_here,
+        edited_by_package,
+    })
 }
 
 #[cfg(test)]
@@ -274,44 +316,84 @@ mod tests {
     use super::*;
 
     fn name(name: &str, architecture: Option<&str>) -> PackageName {
-        PackageName { name: name.into(), architecture: architecture.map(Into::into) }
+        PackageName {
+            name: name.into(),
+            architecture: architecture.map(Into::into),
+        }
     }
 
     #[test]
     fn messages_keep_their_colons() {
         let record = parse_apt("pmerror:ua-fail:60.0000:reason: a: b");
-        assert_eq!(record, Some(AptRecord::Error { item: "ua-fail".into(), text: "reason: a: b".into() }));
+        assert_eq!(
+            record,
+            Some(AptRecord::Error {
+                item: "ua-fail".into(),
+                text: "reason: a: b".into()
+            })
+        );
     }
 
     #[test]
     fn the_path_of_an_archive_may_hold_colons() {
         let record = parse_apt("pmerror:/a:b/x_1%3a2_all.deb:20.0000:no: space");
-        assert_eq!(record, Some(AptRecord::Error { item: "/a:b/x_1%3a2_all.deb".into(), text: "no: space".into() }));
+        assert_eq!(
+            record,
+            Some(AptRecord::Error {
+                item: "/a:b/x_1%3a2_all.deb".into(),
+                text: "no: space".into()
+            })
+        );
     }
 
     #[test]
     fn dpkg_names_an_architecture_only_where_it_must() {
         let package = name("libpixelry3", Some("amd64"));
         let record = parse_dpkg("processing: upgrade: libpixelry3:amd64");
-        assert_eq!(record, Some(DpkgRecord::Processing { work: DpkgWork::Upgrade, package: package.clone() }));
+        assert_eq!(
+            record,
+            Some(DpkgRecord::Processing {
+                work: DpkgWork::Upgrade,
+                package: package.clone()
+            })
+        );
         let record = parse_dpkg("status: libpixelry3:amd64: half-configured");
-        assert_eq!(record, Some(DpkgRecord::State { package, state: PackageState::HalfConfigured }));
+        assert_eq!(
+            record,
+            Some(DpkgRecord::State {
+                package,
+                state: PackageState::HalfConfigured
+            })
+        );
         let record = parse_dpkg("status: inkpot: installed");
-        assert_eq!(record, Some(DpkgRecord::State { package: name("inkpot", None), state: PackageState::Installed }));
+        assert_eq!(
+            record,
+            Some(DpkgRecord::State {
+                package: name("inkpot", None),
+                state: PackageState::Installed
+            })
+        );
     }
 
     #[test]
     fn dpkg_errors_name_a_package_or_an_archive() {
         for item in ["tidewatch", "/tmp/a b/cellarkeep_1.5.0-1_amd64.deb"] {
             let record = parse_dpkg(&format!("status: {item} : error : exit status 4 : really"));
-            let expected = DpkgRecord::Error { item: item.into(), text: "exit status 4 : really".into() };
+            let expected = DpkgRecord::Error {
+                item: item.into(),
+                text: "exit status 4 : really".into(),
+            };
             assert_eq!(record, Some(expected));
         }
     }
 
     #[test]
     fn a_conffile_is_named_by_its_path_on_the_machine() {
-        let question = ConffileQuestion { path: "/etc/a b.conf".into(), edited_here: true, edited_by_package: true };
+        let question = ConffileQuestion {
+            path: "/etc/a b.conf".into(),
+            edited_here: true,
+            edited_by_package: true,
+        };
         let text = "'/tree/etc/a b.conf' '/tree/etc/a b.conf.dpkg-new' 1 1 ";
         let record = parse_dpkg(&format!("status: /etc/a b.conf : conffile-prompt : {text}"));
         assert_eq!(record, Some(DpkgRecord::Conffile(question.clone())));
@@ -321,9 +403,24 @@ mod tests {
 
     #[test]
     fn junk_is_no_record() {
-        let junk = ["", ":", "::::", "pmstatus:", "pmstatus:x:y:z", "dlstatus:x:1.0:t", "pmerror:é", "status: ", "status: x",
-            "status: : installed", "status: x y: installed", "processing: dance: x", "processing: upgrade: ", "pmerror:a:nan:b",
-            "media-change:only", "pmconffile:/etc/x:1.0000:"];
+        let junk = [
+            "",
+            ":",
+            "::::",
+            "pmstatus:",
+            "pmstatus:x:y:z",
+            "dlstatus:x:1.0:t",
+            "pmerror:é",
+            "status: ",
+            "status: x",
+            "status: : installed",
+            "status: x y: installed",
+            "processing: dance: x",
+            "processing: upgrade: ",
+            "pmerror:a:nan:b",
+            "media-change:only",
+            "pmconffile:/etc/x:1.0000:",
+        ];
         for line in junk {
             assert_eq!((parse_apt(line), parse_dpkg(line)), (None, None), "{line}");
         }

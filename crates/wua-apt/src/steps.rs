@@ -18,12 +18,19 @@ pub struct PackageSteps {
 impl PackageSteps {
     /// A package that is going to be installed, upgraded, downgraded or installed again.
     pub fn installation() -> Self {
-        Self { removal: false, done: 0, work: None }
+        Self {
+            removal: false,
+            done: 0,
+            work: None,
+        }
     }
 
     /// A package that is going to be removed.
     pub fn removal() -> Self {
-        Self { removal: true, ..Self::installation() }
+        Self {
+            removal: true,
+            ..Self::installation()
+        }
     }
 
     /// How many steps there are.
@@ -63,7 +70,9 @@ impl PackageSteps {
             PackageState::Unpacked if unpacking && self.done >= 2 => self.reach(3, false),
             PackageState::HalfConfigured if configuring => self.reach(4, false),
             // A failed upgrade ends with "installed": the old version's.
-            PackageState::Installed | PackageState::TriggersAwaited | PackageState::TriggersPending if configuring => {
+            PackageState::Installed | PackageState::TriggersAwaited | PackageState::TriggersPending
+                if configuring =>
+            {
                 self.reach(5, false)
             }
             PackageState::ConfigFiles | PackageState::NotInstalled => self.reach(3, true),

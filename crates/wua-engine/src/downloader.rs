@@ -143,8 +143,11 @@ struct Reporter<'a> {
     feed: &'a JobFeed<Download>,
     here: Vec<u64>,
     total: Vec<u64>,
+    phases: Vec<DownloadPhase>,
     results: Vec<Option<UpdateDownloadResult>>,
     last: DownloadProgress,
+    /// What is being done, apart from waiting.
+    busy_with: Phase,
     begun: Instant,
 }
 
@@ -154,7 +157,9 @@ impl<'a> Reporter<'a> {
             feed,
             here: vec![0; updates.len()],
             total: updates.iter().map(|update| update.max_download_size).collect(),
+            phases: vec![DownloadPhase::Initializing; updates.len()],
             results: vec![None; updates.len()],
+            busy_with: Phase::Starting,
             last: DownloadProgress::nothing_done(),
             begun: Instant::now(),
         }
@@ -164,38 +169,40 @@ impl<'a> Reporter<'a> {
         if self.results.get(index).is_none_or(Option::is_some) {
             return;
         }
+        // A transfer that begins anew is told once it is further than the one before: nothing falls.
         self.total[index] = total.max(self.here[index]);
-        self.here[index] = here.min(self.total[index]);
-        let phase_number = match phase {
+        self.here[index] = here.clamp(self.here[index], self.total[index]);
+        let told = match phase {
             Phase::Verifying | Phase::Saving => DownloadPhase::Verifying,
             Phase::Downloading => DownloadPhase::Downloading,
             _ => DownloadPhase::Initializing,
         };
-        self.show(index, OperationResultCode::InProgress, phase_number, phase, None);
+        self.phases[index] = self.phases[index].max(told);
+        self.show(index, OperationResultCode::InProgress, phase);
     }
 
     fn finish(&mut self, index: usize, result: UpdateDownloadResult) {
-        if self.results.get(index).is_none_or(Option::is_some) {
+        if self.results.get(index).is_none_or(Option::is_some) || !result.result_code.is_final() {
             return;
         }
-        if result.result_code != OperationResultCode::Aborted {
-            self.here[index] = self.total[index];
+        match result.result_code {
+            OperationResultCode::Aborted => {}
+            // What did not come is not waited for any more.
+            OperationResultCode::Failed => self.total[index] = self.here[index],
+            _ => {
+                self.here[index] = self.total[index];
+                self.phases[index] = DownloadPhase::Verifying;
+            }
         }
         let code = result.result_code;
         self.results[index] = Some(result.clone());
-        self.show(index, code, DownloadPhase::Verifying, Phase::Finishing, None);
+        self.show(index, code, Phase::Finishing);
         self.feed.update_finished(index, result);
     }
 
-    fn show(
-        &mut self,
-        index: usize,
-        result_code: OperationResultCode,
-        current_update_download_phase: DownloadPhase,
-        phase: Phase,
-        waiting_for: Option<WaitingFor>,
-    ) {
-        let (here, total) = (self.here.iter().sum::<u64>(), self.total.iter().sum::<u64>());
+    fn show(&mut self, index: usize, result_code: OperationResultCode, phase: Phase) {
+        let sum = |bytes: &[u64]| bytes.iter().copied().fold(0, u64::saturating_add);
+        let (here, total) = (sum(&self.here), sum(&self.total));
         let all_final = self.results.iter().all(Option::is_some);
         let aborted = self
             .results
@@ -223,14 +230,14 @@ impl<'a> Reporter<'a> {
             current_update_percent_complete: own,
             percent_complete: whole.max(self.last.percent_complete),
             result_code,
-            current_update_download_phase,
+            current_update_download_phase: self.phases[index],
             current_update_bytes_downloaded: self.here[index],
             current_update_bytes_to_download: self.total[index],
             total_bytes_downloaded: here,
             total_bytes_to_download: total,
             truth: Truth {
                 phase,
-                waiting_for,
+                waiting_for: None,
                 time_share: share.clamp(self.last.truth.time_share, 1.0),
                 remaining_seconds: remaining,
                 remaining_low: remaining.map(|seconds| seconds * 0.5),
@@ -239,6 +246,18 @@ impl<'a> Reporter<'a> {
                 safe_to_power_off: true,
             },
         };
+        self.busy_with = phase;
+        self.feed.progress(self.last.clone());
+    }
+
+    fn waiting(&mut self, what: Option<WaitingFor>) {
+        let phase = if what.is_some() {
+            Phase::Waiting
+        } else {
+            self.busy_with
+        };
+        self.last.truth.phase = phase;
+        self.last.truth.waiting_for = what;
         self.feed.progress(self.last.clone());
     }
 
@@ -278,18 +297,7 @@ impl DownloadContext for Part<'_, '_> {
     }
 
     fn waiting(&mut self, what: Option<WaitingFor>) {
-        let now = self.reporter.last.clone();
-        let phase = if what.is_some() {
-            Phase::Waiting
-        } else {
-            now.truth.phase
-        };
-        self.reporter.last.truth = Truth {
-            waiting_for: what,
-            phase,
-            ..now.truth
-        };
-        self.reporter.feed.progress(self.reporter.last.clone());
+        self.reporter.waiting(what);
     }
 
     fn finished(&mut self, update: usize, result: UpdateDownloadResult) {

@@ -10,12 +10,16 @@ use uuid::Uuid;
 use wua_types::event::AnyProgress;
 use wua_types::{EventLine, InstallationProgress, JobEvent};
 
+use crate::failure::Failure;
+
 /// Writes events. Only news: progress that differs from the last in nothing but estimates is left out.
 #[derive(Debug)]
 pub struct EventWriter {
     file: File,
     job: Uuid,
     last: Option<InstallationProgress>,
+    /// Whether the last line may be half written.
+    torn: bool,
 }
 
 impl EventWriter {
@@ -33,6 +37,7 @@ impl EventWriter {
             file,
             job,
             last: None,
+            torn: false,
         })
     }
 
@@ -52,6 +57,17 @@ impl EventWriter {
         self.say(JobEvent::Progress(AnyProgress::Installation(now)))
     }
 
+    /// Says why a job cannot be kept at all, as well as it can.
+    pub fn give_up(&mut self, failure: &Failure) {
+        let warning = JobEvent::Warning {
+            message: failure.sentence(),
+            hresult: failure.code(),
+        };
+        if let Err(error) = self.say(warning) {
+            tracing::error!(%error, "an event could not be written");
+        }
+    }
+
     /// Says anything. Results and the end are on the disk when this returns.
     ///
     /// # Errors
@@ -61,14 +77,21 @@ impl EventWriter {
             event,
             JobEvent::UpdateFinished { .. } | JobEvent::Completed { .. }
         );
-        let mut line = serde_json::to_vec(&EventLine {
-            job: self.job,
-            time: Timestamp::now(),
-            event,
-        })?;
+        let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(
+            &mut line,
+            &EventLine {
+                job: self.job,
+                time: Timestamp::now(),
+                event,
+            },
+        )?;
         line.push(b'\n');
-        // One write a line, so that no follower and no later keeper ever sees two half lines mixed.
-        self.file.write_all(&line)?;
+        // One write a line, so that no follower and no later keeper ever sees two half lines mixed; what a full disk cut off
+        // ends there.
+        let written = self.file.write_all(&line);
+        self.torn = written.is_err();
+        written?;
         if durable { self.file.sync_data() } else { Ok(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! Following a job through its event file: from its first event to its end, as it happens, from any process.
 //!
-//! Wakes on changes of the job's folder and on the end of its keeper; never polls. A keeper that goes away without a last word
+//! Wakes on changes of the job's folder and on the end of its keeper; looks by itself only where the kernel has no watch left
+//! to give. A keeper that goes away without a last word
 //! ends the following: what it had done until then is told, the rest is unknown.
 
 use std::fs::File;
@@ -27,6 +28,12 @@ use crate::process::ProcessId;
 
 /// How long a keeper may take to say that it is there.
 const KEEPER_START: Duration = Duration::from_secs(20);
+
+/// How often a follower looks that nobody wakes.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 250_000_000,
+};
 
 /// Joins a job that somebody began: the same job, seen from here.
 ///
@@ -96,14 +103,19 @@ pub fn attach(
     Ok(handle)
 }
 
-/// Feeds a job from its event file until its end. Blocks.
-pub fn follow(folder: &JobFolder, feed: JobFeed<Installation>) {
+/// Passes the caller's wish to stop on to the job's keeper, also one that came before.
+pub(crate) fn pass_on_aborts(folder: &JobFolder, feed: &JobFeed<Installation>) {
     let abort = folder.abort();
     feed.on_abort(move || {
         if let Err(error) = File::create(&abort) {
             tracing::error!(%error, "the wish to abort could not be passed on");
         }
     });
+}
+
+/// Feeds a job from its event file until its end. Blocks.
+pub fn follow(folder: &JobFolder, feed: JobFeed<Installation>) {
+    pass_on_aborts(folder, &feed);
     let mut told = Told::default();
     if let Err(error) = follow_until_end(folder, &feed, &mut told) {
         feed.warning(
@@ -154,12 +166,19 @@ struct Told {
 }
 
 fn follow_until_end(folder: &JobFolder, feed: &JobFeed<Installation>, told: &mut Told) -> io::Result<()> {
-    let watch = watch(folder)?;
+    let watch = watch(folder)
+        .inspect_err(|error| tracing::warn!(%error, "a job's folder cannot be watched"))
+        .ok();
     let begun = Instant::now();
     let mut lines: Option<Lines> = None;
     loop {
-        // The keeper is looked at before its file, so that its last word is not missed.
+        // The keeper is looked at before its file, so that its last word is not missed; and after its handle was opened, so
+        // that the handle is not that of a later process with its number.
         let keeper = keeper_of(folder);
+        let end = keeper
+            .and_then(|keeper| Pid::from_raw(keeper.pid.cast_signed()))
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let gone = keeper.is_some_and(|keeper| !keeper.is_alive());
         if lines.is_none() {
             lines = match Lines::open(folder) {
                 Ok(lines) => Some(lines),
@@ -175,32 +194,23 @@ fn follow_until_end(folder: &JobFolder, feed: &JobFeed<Installation>, told: &mut
                 }
             }
         }
-        let end = match keeper {
-            Some(keeper) if !keeper.is_alive() => return Ok(()),
-            Some(keeper) => Pid::from_raw(keeper.pid.cast_signed())
-                .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
-            None if begun.elapsed() > KEEPER_START => {
-                return Err(io::Error::other(
-                    "its keeper did not start; see keeper.log in the job's folder",
-                ));
-            }
-            None => None,
-        };
-        let limit = if keeper.is_some() {
-            None
-        } else {
-            Some(Timespec {
-                tv_sec: 1,
-                tv_nsec: 0,
-            })
-        };
-        let mut sources = vec![PollFd::new(&watch, PollFlags::IN)];
-        sources.extend(end.as_ref().map(|end| PollFd::new(end, PollFlags::IN)));
+        if gone {
+            return Ok(());
+        }
+        if keeper.is_none() && begun.elapsed() > KEEPER_START {
+            return Err(io::Error::other(
+                "its keeper did not start; see keeper.log in the job's folder",
+            ));
+        }
+        // Where nobody wakes us, we look ourselves.
+        let limit = (watch.is_none() || end.is_none()).then_some(LOOK);
+        let handles = watch.iter().chain(&end);
+        let mut sources: Vec<PollFd<'_>> = handles.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         match poll(&mut sources, limit.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        drain(&watch)?;
+        watch.as_ref().map_or(Ok(()), drain)?;
     }
 }
 

@@ -26,6 +26,7 @@ use crate::order::Order;
 use crate::planner::{self, Planned};
 use crate::start_error::StartError;
 use crate::state::{OperationRecord, PublicState, State};
+use crate::undo;
 
 /// Installs updates and takes them back. Settings changed while a job runs do not reach it (rule R6).
 #[derive(Debug)]
@@ -176,14 +177,14 @@ impl UpdateInstaller {
     /// Rule R38: a call none of whose updates can be taken back is refused as a whole.
     fn check_uninstallable(&self, updates: &[Update]) -> Result<(), StartError> {
         let state = PublicState::read(&self.machine.folders)?;
-        let store = self.machine.store();
+        let contents = undo::contents(&self.machine.store());
         let mut reason = None;
         for update in updates {
             let record = state
                 .installed
                 .iter()
                 .find(|record| record.installed.update.id() == update.id());
-            match record.map(|record| crate::undo::look(&record.installed, &store)) {
+            match record.map(|record| undo::look(&record.installed, &contents)) {
                 Some(undo) if undo.is_possible() => return Ok(()),
                 // Not installed is a success of its own (`WU_S_ALREADY_UNINSTALLED`).
                 None if !update.is_installed => return Ok(()),
@@ -282,6 +283,14 @@ struct Work {
     client_application_id: String,
 }
 
+/// How far the beginning of a job came.
+enum Begun {
+    /// It has a keeper.
+    Kept,
+    /// The caller wished to stop before anything was written down.
+    Aborted,
+}
+
 impl Work {
     fn run(self, job: Uuid, lock: MachineLock, feed: JobFeed<Installation>) {
         let nothing_done = InstallationProgress::nothing_done();
@@ -293,40 +302,44 @@ impl Work {
             truth,
             ..nothing_done
         });
-        match self.prepare(job) {
-            Ok(()) if feed.abort_requested() => {
-                self.forget(job);
-                self.end_all(
-                    &feed,
-                    OperationResultCode::Aborted,
-                    HResult::WU_E_CALL_CANCELLED,
-                    "",
-                );
+        match self.begin(job, lock, &feed) {
+            Ok(Begun::Kept) => follow::follow(&self.machine.folders.job(job), feed),
+            Ok(Begun::Aborted) => {
+                let code = OperationResultCode::Aborted;
+                self.end_all(&feed, code, HResult::WU_E_CALL_CANCELLED, "");
                 complete(feed, Stopped::AtRequest);
-            }
-            Ok(()) => {
-                let folder = self.machine.folders.job(job);
-                match keeper::start(&self.machine, job, lock) {
-                    Ok(()) => follow::follow(&folder, feed),
-                    Err(source) => {
-                        self.forget(job);
-                        let failure = Failure::because(
-                            HResult::WU_E_UNEXPECTED,
-                            "cannot start the keeper of the job",
-                            source,
-                        );
-                        self.fail(feed, &failure);
-                    }
-                }
             }
             Err(failure) => self.fail(feed, &failure),
         }
     }
 
-    fn prepare(&self, job: Uuid) -> Result<(), Failure> {
-        let Planned { plan, known } =
-            planner::plan(&self.machine, self.operation, &self.updates, self.policy)?;
-        let hash = plan.hash();
+    /// Plans, writes down and hands over to the keeper. Where that does not happen, the lock is free when this returns, so
+    /// that whoever hears of the job's end can begin the next one.
+    fn begin(&self, job: Uuid, lock: MachineLock, feed: &JobFeed<Installation>) -> Result<Begun, Failure> {
+        let planned = self.plan()?;
+        if feed.abort_requested() {
+            return Ok(Begun::Aborted);
+        }
+        self.write_down(job, planned).inspect_err(|_| {
+            self.forget(job);
+            let _ = std::fs::remove_dir_all(self.machine.folders.job(job).path());
+        })?;
+        // Before the keeper starts, so that it sees a wish that came before.
+        follow::pass_on_aborts(&self.machine.folders.job(job), feed);
+        keeper::start(&self.machine, job, lock).map_err(|source| {
+            self.forget(job);
+            Failure::because(
+                HResult::WU_E_UNEXPECTED,
+                "cannot start the keeper of the job",
+                source,
+            )
+        })?;
+        Ok(Begun::Kept)
+    }
+
+    fn plan(&self) -> Result<Planned, Failure> {
+        let planned = planner::plan(&self.machine, self.operation, &self.updates, self.policy)?;
+        let hash = planned.plan.hash();
         if let Some(authorized) = self.authorized_plan
             && authorized != hash
         {
@@ -337,13 +350,17 @@ impl Work {
                 ),
             ));
         }
+        Ok(planned)
+    }
+
+    fn write_down(&self, job: Uuid, Planned { plan, known }: Planned) -> Result<(), Failure> {
         let begun = Timestamp::now();
         let operation = OperationRecord {
             job,
             operation: self.operation.to_string(),
             begun,
             titles: self.updates.iter().map(|update| update.title.clone()).collect(),
-            plan_hash: hash.to_string(),
+            plan_hash: plan.hash().to_string(),
         };
         let order = Order {
             job,

@@ -123,3 +123,28 @@ fn summary(folders: &Folders, job: Uuid) -> Option<JobSummary> {
         state,
     })
 }
+
+/// Asks a running job to stop at the next safe point.
+///
+/// # Errors
+/// `WU_E_UNKNOWN_ID` for no such job; `E_ACCESSDENIED` where the caller may not write to the job's folder. A job that has ended is
+/// left as it is, without an error (rule R26).
+pub fn request_abort(folders: &Folders, job: Uuid) -> Result<JobSummary, Failure> {
+    let found = summary(folders, job).ok_or_else(|| {
+        Failure::new(
+            HResult::WU_E_UNKNOWN_ID,
+            format!("there is no job {job} on this machine"),
+        )
+    })?;
+    if matches!(found.state, JobState::Running { .. }) {
+        let path = folders.job(job).abort();
+        std::fs::File::create(path).map_err(|error| {
+            Failure::because(
+                crate::store::io_code(&error),
+                format!("cannot ask job {job} to stop"),
+                error,
+            )
+        })?;
+    }
+    Ok(found)
+}

@@ -37,11 +37,20 @@ pub fn start(machine: &Arc<Machine>, job: Uuid, lock: MachineLock) -> io::Result
     let folder = machine.folders.job(job);
     match &machine.keeper {
         Keeper::Thread => {
-            sign(&folder)?;
+            sign(&folder, ProcessId::own())?;
             let (machine, lock) = (Arc::clone(machine), lock.hand_over());
             thread::Builder::new().name("wua-keeper".into()).spawn(move || {
-                if let Err(failure) = run(&machine, job, lock) {
-                    tracing::error!(%job, failure = %failure.sentence(), "a job was not kept");
+                let kept = catch_unwind(AssertUnwindSafe(|| run(&machine, job, lock)));
+                match kept {
+                    Ok(Ok(())) => return,
+                    Ok(Err(failure)) => {
+                        tracing::error!(%job, failure = %failure.sentence(), "a job was not kept");
+                    }
+                    Err(_) => tracing::error!(%job, "the keeper of a job panicked"),
+                }
+                // The process lives on, so followers would wait for ever.
+                if let Err(error) = sign(&folder, ProcessId::NOBODY) {
+                    tracing::error!(%job, %error, "the followers of a lost job are not told");
                 }
             })?;
             Ok(())
@@ -75,8 +84,8 @@ pub fn start(machine: &Arc<Machine>, job: Uuid, lock: MachineLock) -> io::Result
 }
 
 /// Says who keeps the job, so that followers notice if it goes away.
-fn sign(folder: &JobFolder) -> io::Result<()> {
-    let text = serde_json::to_vec(&ProcessId::own())?;
+fn sign(folder: &JobFolder, keeper: ProcessId) -> io::Result<()> {
+    let text = serde_json::to_vec(&keeper)?;
     let new = folder.keeper().with_extension("new");
     fs::write(&new, text)?;
     fs::rename(new, folder.keeper())
@@ -94,34 +103,33 @@ pub fn run(machine: &Machine, job: Uuid, lock: File) -> Result<(), Failure> {
             Failure::because(crate::store::io_code(&error), format!("cannot {what}"), error)
         }
     };
-    let _lock = MachineLock::inherit(lock, &machine.folders.lock(), job)
+    let lock = MachineLock::inherit(lock, &machine.folders.lock(), job)
         .map_err(cannot("take over the machine's lock"))?;
-    sign(&folder).map_err(cannot("say who keeps the job"))?;
+    sign(&folder, ProcessId::own()).map_err(cannot("say who keeps the job"))?;
     let order = Order::read(&folder.order()).map_err(cannot("read what is to be done"))?;
-    let events = EventWriter::open(&folder.events(), job).map_err(cannot("open the event file"))?;
+    let mut events = EventWriter::open(&folder.events(), job).map_err(cannot("open the event file"))?;
     let state = State::open(&machine.folders)
-        .map_err(|error| Failure::because(error.code(), "cannot open the history", error))?;
+        .map_err(|error| Failure::because(error.code(), "cannot open the history", error))
+        .inspect_err(|failure| events.give_up(failure))?;
     let mut reporter = Reporter::new(&order, events, state, folder.abort());
     reporter.started();
     let ended = catch_unwind(AssertUnwindSafe(|| {
         drive(machine, &order, &folder, &mut reporter)
     }));
-    let stopped = ended.unwrap_or_else(|_| {
-        let lost = Failure::new(
-            HResult::WU_E_UNEXPECTED,
-            "the keeper met a fault of its own; this is a bug of wua's",
-        );
-        reporter.end_rest(&lost, &(0..order.updates.len()).collect::<Vec<_>>());
-        Stopped::No
-    });
-    let results = reporter.results();
-    let (result_code, hresult) = aggregate(&results, stopped);
-    let reboot_required = results.iter().any(|result| result.reboot_required);
-    reporter.completed(JobEvent::Completed {
-        result_code,
-        hresult,
+    let outcome = match ended {
+        Ok(stopped) => aggregate(&reporter.results(), stopped),
+        Err(_) => {
+            reporter.end_lost();
+            (OperationResultCode::Failed, HResult::WU_E_UNEXPECTED)
+        }
+    };
+    let reboot_required = reporter.results().iter().any(|result| result.reboot_required);
+    let completed = JobEvent::Completed {
+        result_code: outcome.0,
+        hresult: outcome.1,
         reboot_required,
-    });
+    };
+    reporter.completed(completed, lock);
     Ok(())
 }
 
@@ -160,7 +168,9 @@ fn drive(machine: &Machine, order: &Order, folder: &JobFolder, reporter: &mut Re
                     .into_iter()
                     .filter(|update| !members.contains(update))
                     .collect();
-                if new.is_empty() {
+                // What has its result already, was refused, or is none of the plan's cannot be added.
+                let waits = |update: &usize| batches.iter().any(|batch| batch.contains(update));
+                if new.is_empty() || !new.iter().all(waits) {
                     let stuck = Failure::new(
                         HResult::WU_E_INVALID_RELATIONSHIP,
                         "the package manager wants more than was planned",
@@ -188,12 +198,16 @@ fn drive(machine: &Machine, order: &Order, folder: &JobFolder, reporter: &mut Re
                     HResult::WU_E_UPDATE_NOT_PROCESSED,
                     format!("not tried after: {}", failure.sentence()),
                 );
-                reporter.end_rest(&doomed, &batches.into_iter().flatten().collect::<Vec<_>>());
-                return Stopped::No;
+                reporter.end_rest(&doomed, &batches.drain(..).flatten().collect::<Vec<_>>());
             }
         }
     }
-    Stopped::No
+    // A handler may have stopped inside its last batch.
+    if reporter.abort_wished() {
+        Stopped::AtRequest
+    } else {
+        Stopped::No
+    }
 }
 
 fn stop_at_request(reporter: &mut Reporter<'_>, batches: &VecDeque<Vec<usize>>) -> Stopped {

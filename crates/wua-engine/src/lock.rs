@@ -78,9 +78,10 @@ impl MachineLock {
 impl Drop for MachineLock {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
-            // A process that lives on must not be taken for a holder. Nothing to be done if the disk refuses: the kernel's
-            // lock is what counts.
+            // A process that lives on must not be taken for a holder, and a copy of the open file that some child inherited
+            // must not hold the lock on. Nothing to be done if the disk refuses: the kernel's lock is what counts.
             let _ = file.set_len(0);
+            let _ = flock(file, FlockOperation::Unlock);
         }
     }
 }

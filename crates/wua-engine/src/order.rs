@@ -57,6 +57,23 @@ impl Order {
     /// # Errors
     /// It is not there, cannot be read, or is damaged.
     pub fn read(path: &Path) -> io::Result<Self> {
-        serde_json::from_slice(&fs::read(path)?).map_err(io::Error::from)
+        let order: Self = serde_json::from_slice(&fs::read(path)?)?;
+        let count = order.updates.len();
+        let known = order.known.iter().map(|(place, _)| place);
+        let all_there = order
+            .plan
+            .batches
+            .iter()
+            .flatten()
+            .chain(known)
+            .all(|place| *place < count);
+        if order.plan.updates.len() == count && all_there {
+            Ok(order)
+        } else {
+            Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the order's plan does not fit its updates",
+            ))
+        }
     }
 }

@@ -17,6 +17,8 @@ use crate::handler::{InstalledUpdate, Refusal, ResolvedUpdate};
 use crate::machine::Machine;
 use crate::meter::expected_seconds;
 use crate::state::PublicState;
+use crate::store::Content;
+use crate::undo;
 
 /// A plan, and the results that are known without any work.
 #[derive(Clone, Debug)]
@@ -43,8 +45,13 @@ pub fn plan(
     let mut recorded = Vec::new();
     let state = PublicState::read(&machine.folders)
         .map_err(|error| Failure::because(error.code(), "cannot tell what is installed", error))?;
+    let store = machine.store();
+    let contents = match operation {
+        UpdateOperation::Installation => Vec::new(),
+        UpdateOperation::Uninstallation => undo::contents(&store),
+    };
     for (place, update) in updates.iter().enumerate() {
-        match precheck(operation, update, policy, &state) {
+        match precheck(operation, update, policy, &state, &contents) {
             Ok(record) => {
                 places.push(place);
                 chosen.push(update.clone());
@@ -53,7 +60,6 @@ pub fn plan(
             Err(refusal) => known.push((place, result_of(refusal))),
         }
     }
-    let store = machine.store();
     let resolution = match operation {
         _ if chosen.is_empty() => crate::handler::Resolution::default(),
         UpdateOperation::Installation => machine.handler.resolve_install(&chosen, policy.forced, &store)?,
@@ -61,7 +67,17 @@ pub fn plan(
     };
     let mut resolved: Vec<ResolvedUpdate> = vec![ResolvedUpdate::default(); updates.len()];
     let mut planned_places = Vec::new();
-    for (answer, place) in resolution.updates.into_iter().zip(&places) {
+    let unanswered = || {
+        Err(Refusal::new(
+            HResult::WU_E_UPDATE_NOT_PROCESSED,
+            "the package manager said nothing about it",
+        ))
+    };
+    let answers = resolution
+        .updates
+        .into_iter()
+        .chain(std::iter::repeat_with(unanswered));
+    for (answer, place) in answers.zip(&places) {
         match answer {
             Ok(changes) => {
                 resolved[*place] = changes;
@@ -117,6 +133,7 @@ fn precheck(
     update: &Update,
     policy: PlanPolicy,
     state: &PublicState,
+    contents: &[Content],
 ) -> Result<Option<InstalledUpdate>, Refusal> {
     let title = &update.title;
     if operation == UpdateOperation::Uninstallation {
@@ -124,8 +141,11 @@ fn precheck(
             .installed
             .iter()
             .find(|record| record.installed.update.id() == update.id());
-        return match record {
-            Some(record) => Ok(Some(record.installed.clone())),
+        let refused = |reason| Err(Refusal::new(HResult::WU_E_UNINSTALL_NOT_ALLOWED, reason));
+        return match record.map(|record| (record, undo::look(&record.installed, contents))) {
+            Some((record, undo)) if undo.is_possible() => Ok(Some(record.installed.clone())),
+            Some((_, undo)) => refused(undo.note().unwrap_or_default()),
+            None if update.is_installed => refused(format!("wua did not install `{title}`")),
             None => Err(Refusal::new(
                 HResult::WU_S_ALREADY_UNINSTALLED,
                 format!("`{title}` is not installed"),

@@ -12,6 +12,12 @@ pub struct ProcessId {
 }
 
 impl ProcessId {
+    /// No process: what is kept by nobody any more.
+    pub const NOBODY: Self = Self {
+        pid: 0,
+        start_time: 0,
+    };
+
     /// The calling process.
     pub fn own() -> Self {
         let pid = std::process::id();

@@ -15,6 +15,7 @@ use crate::event_file::EventWriter;
 use crate::failure::Failure;
 use crate::handler::{BatchContext, InstalledUpdate};
 use crate::keeper::is_recorded;
+use crate::lock::MachineLock;
 use crate::meter::{Meter, expected_seconds};
 use crate::order::Order;
 use crate::state::{Consequence, InstalledRecord, State};
@@ -29,6 +30,8 @@ pub(crate) struct Reporter<'a> {
     abort: PathBuf,
     results: Vec<Option<UpdateInstallationResult>>,
     begun: BTreeSet<usize>,
+    /// The updates that the handler works on now; it may speak of no other.
+    members: BTreeSet<usize>,
     more_to_come: bool,
     start: Instant,
 }
@@ -48,6 +51,7 @@ impl<'a> Reporter<'a> {
             abort,
             results: vec![None; order.updates.len()],
             begun: BTreeSet::new(),
+            members: BTreeSet::new(),
             more_to_come: true,
             start: Instant::now(),
         }
@@ -76,6 +80,7 @@ impl<'a> Reporter<'a> {
 
     pub(crate) fn begin_batch(&mut self, members: &[usize], more_to_come: bool) {
         self.begun.extend(members);
+        self.members = members.iter().copied().collect();
         self.more_to_come = more_to_come;
         self.meter.can_abort(true);
         self.meter.phase(Phase::Preparing);
@@ -83,9 +88,11 @@ impl<'a> Reporter<'a> {
     }
 
     pub(crate) fn end_batch(&mut self) {
+        self.members.clear();
         self.meter.waiting(None);
         self.meter.changing(false);
-        self.meter.can_abort(true);
+        self.meter
+            .can_abort(self.more_to_come || self.meter.is_unfinished());
         self.show();
     }
 
@@ -133,6 +140,22 @@ impl<'a> Reporter<'a> {
         }
     }
 
+    /// What a fault of the keeper's own leaves behind: reasons in place of results (rule R17).
+    pub(crate) fn end_lost(&mut self) {
+        self.end_batch();
+        let lost = Failure::new(
+            HResult::WU_E_UNEXPECTED,
+            "the keeper met a fault of its own; this is a bug of wua's",
+        );
+        let begun: Vec<usize> = self.begun.iter().copied().collect();
+        self.end_rest(&lost, &begun);
+        let doomed = Failure::new(
+            HResult::WU_E_UPDATE_NOT_PROCESSED,
+            "the job ended before this update had its turn",
+        );
+        self.end_rest(&doomed, &(0..self.results.len()).collect::<Vec<_>>());
+    }
+
     pub(crate) fn results(&self) -> Vec<UpdateInstallationResult> {
         let missing = || {
             UpdateInstallationResult::ended(
@@ -147,15 +170,21 @@ impl<'a> Reporter<'a> {
             .collect()
     }
 
-    /// The last event: the operation is finished in the state before followers hear of it.
-    pub(crate) fn completed(&mut self, completed: JobEvent) {
+    /// The last event. The operation is finished in the state and the machine's lock is free before followers hear of it, so
+    /// that they can begin the next job at once.
+    pub(crate) fn completed(mut self, completed: JobEvent, lock: MachineLock) {
         if let Err(error) = self.state.end(self.order.job) {
             self.say_warning(
                 error.code(),
                 format!("the job stays listed as unfinished: {error}"),
             );
         }
-        self.say(completed);
+        let Self {
+            mut events, state, ..
+        } = self;
+        drop(state);
+        drop(lock);
+        say(&mut events, completed);
     }
 
     fn remember(&mut self, place: usize, result: &UpdateInstallationResult) {
@@ -222,10 +251,22 @@ impl<'a> Reporter<'a> {
     }
 
     fn say(&mut self, event: JobEvent) {
-        // A full disk must not stop a package manager in the middle; history and the machine's states hold the truth.
-        if let Err(error) = self.events.say(event) {
-            tracing::error!(%error, "an event could not be written");
+        say(&mut self.events, event);
+    }
+
+    fn is_member(&self, update: usize) -> bool {
+        let is_one = self.members.contains(&update);
+        if !is_one {
+            tracing::warn!(job = %self.order.job, update, "the handler spoke of an update that is not in its batch");
         }
+        is_one
+    }
+}
+
+fn say(events: &mut EventWriter, event: JobEvent) {
+    // A full disk must not stop a package manager in the middle; history and the machine's states hold the truth.
+    if let Err(error) = events.say(event) {
+        tracing::error!(%error, "an event could not be written");
     }
 }
 
@@ -242,8 +283,10 @@ impl BatchContext for Reporter<'_> {
     }
 
     fn step(&mut self, update: usize, done: u32, total: u32, phase: Phase) {
-        self.meter.step(update, done, total, phase);
-        self.show();
+        if self.is_member(update) {
+            self.meter.step(update, done, total, phase);
+            self.show();
+        }
     }
 
     fn waiting(&mut self, what: Option<WaitingFor>) {
@@ -252,7 +295,11 @@ impl BatchContext for Reporter<'_> {
     }
 
     fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
-        self.finish(update, result);
+        if !result.result_code.is_final() {
+            tracing::warn!(job = %self.order.job, update, "the handler told a result that is none");
+        } else if self.is_member(update) {
+            self.finish(update, result);
+        }
     }
 
     fn warning(&mut self, code: HResult, message: String) {

@@ -19,7 +19,7 @@ use crate::machine::Machine;
 use crate::source::{Found, SearchRequest};
 use crate::start_error::StartError;
 use crate::state::{InstalledRecord, PublicState};
-use crate::store::ContentStore;
+use crate::store::{Content, ContentStore};
 use crate::system;
 
 /// Finds updates. Settings changed while a search runs do not reach it (rule R6).
@@ -182,21 +182,24 @@ impl UpdateSearcher {
             return Ok(Vec::new());
         }
         let there = self.machine.handler.still_installed(&records)?;
-        let boot = system::boot_id();
+        let (boot, contents) = (system::boot_id(), crate::undo::contents(store));
         let present = state.installed.iter().zip(there).filter(|(_, there)| *there);
         Ok(present
-            .map(|(record, _)| as_installed(record, store, boot.as_deref()))
+            .map(|(record, _)| as_installed(record, store, &contents, boot.as_deref()))
             .collect())
     }
 }
 
 /// The update as it is now that it is installed.
-fn as_installed(record: &InstalledRecord, store: &ContentStore, boot: Option<&str>) -> Update {
+fn as_installed(
+    record: &InstalledRecord,
+    store: &ContentStore,
+    contents: &[Content],
+    boot: Option<&str>,
+) -> Update {
     let mut update = record.installed.update.clone();
-    let undo = crate::undo::look(&record.installed, store);
-    for part in std::iter::once(&mut update) {
-        mark_installed(part);
-    }
+    let undo = crate::undo::look(&record.installed, contents);
+    mark_installed(&mut update);
     update.is_downloaded = update.packages().iter().all(|change| match &change.content {
         Some(content) => store.has(&content.sha256),
         None => true,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use wua_types::{HResult, Update, UpdateHistoryEntry, UpdateId};
@@ -254,13 +254,22 @@ impl State {
         }
         if found == 0 {
             let change = database
-                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+                .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(wrap)?;
             // Somebody else may have been faster between the look and the lock.
             let found: i64 = change
                 .pragma_query_value(None, "user_version", |row| row.get(0))
                 .map_err(wrap)?;
             if found == 0 {
+                let foreign: i64 = change
+                    .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+                    .map_err(wrap)?;
+                if foreign > 0 {
+                    return Err(StateError::Damaged {
+                        path,
+                        what: "it is a database of another program's".into(),
+                    });
+                }
                 change.execute_batch(LAYOUT).map_err(wrap)?;
                 change
                     .pragma_update(None, "user_version", VERSION)
@@ -395,7 +404,7 @@ impl State {
 
     fn change(
         &mut self,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), StateError> {
         let path = self.path.clone();
         let wrap = |source| StateError::Database {
@@ -404,7 +413,7 @@ impl State {
         };
         let change = self
             .database
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(wrap)?;
         work(&change).map_err(wrap)?;
         change.commit().map_err(wrap)?;
@@ -412,6 +421,14 @@ impl State {
     }
 
     fn publish(&self) -> Result<(), StateError> {
+        // Held until the file is in place: of two who publish at once, the later one has read the newer state.
+        let _turn =
+            Transaction::new_unchecked(&self.database, TransactionBehavior::Immediate).map_err(|source| {
+                StateError::Database {
+                    path: self.path.clone(),
+                    source,
+                }
+            })?;
         let io = |action| {
             let path = self.public.clone();
             move |source| StateError::Io { action, path, source }

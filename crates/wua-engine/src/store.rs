@@ -239,14 +239,15 @@ impl ContentStore {
     pub fn remove(&self, sha256: &str) -> Result<bool, StoreError> {
         let path = self.path(sha256)?;
         let label = self.label_path(sha256);
+        let mut was_there = false;
         for file in [&label, &path] {
             match fs::remove_file(file) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Ok(()) => was_there = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(io_error("remove", file)(error)),
             }
         }
-        Ok(true)
+        Ok(was_there)
     }
 
     /// The folder for bytes that are not verified yet, made if need be. A handler may keep partial downloads in it.

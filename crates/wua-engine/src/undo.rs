@@ -1,7 +1,7 @@
 //! Whether an installed update can be taken back: are the archives of the versions before still stored (apt.md section 11)?
 
 use crate::handler::InstalledUpdate;
-use crate::store::{ContentStore, Origin};
+use crate::store::{Content, ContentStore, Origin};
 
 /// What the store can offer for taking an update back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +15,17 @@ pub fn content_label(name: &str, architecture: &str, version: &str) -> String {
     format!("deb {name} {architecture} {version}")
 }
 
-/// Looks for the archives of the versions before.
-pub fn look(installed: &InstalledUpdate, store: &ContentStore) -> Undo {
+/// Everything in the store. A store that cannot be read has nothing to offer; why is said when the undo is begun.
+pub fn contents(store: &ContentStore) -> Vec<Content> {
+    store.list().unwrap_or_default()
+}
+
+/// Looks for the archives of the versions before among `contents`.
+pub fn look(installed: &InstalledUpdate, contents: &[Content]) -> Undo {
     let mut undo = Undo {
         missing: Vec::new(),
         repacked: Vec::new(),
     };
-    // A store that cannot be read has nothing to offer; why is said when the undo is begun.
-    let contents = store.list().unwrap_or_default();
     for change in &installed.changes {
         let Some(from) = &change.from else { continue };
         let label = content_label(&change.name, &change.architecture, from);

@@ -13,7 +13,7 @@ use super::indexes::ActiveIndex;
 use super::phasing::{Phasing, PhasingPolicy};
 use super::policy::{PackageKey, Policy, Version};
 use super::record::ArchiveRecord;
-use super::scan::Found;
+use super::scan::{Found, Scanned};
 use super::source_of;
 use super::warning::ReadWarning;
 use crate::dpkg::{DpkgDatabase, InstalledPackage};
@@ -43,21 +43,24 @@ pub(super) struct Rules<'a> {
     pub(super) native: &'a str,
 }
 
-/// The candidates of the packages on the machine, sorted as those are.
+/// The candidates of the packages on the machine, sorted as those are. `scanned` goes with the rules' indexes.
 pub(super) fn candidates(
     installed: &DpkgDatabase,
-    found: &[Found],
+    scanned: &[&Scanned],
     rules: &Rules<'_>,
     warnings: &mut Vec<ReadWarning>,
 ) -> Vec<Candidate> {
     let mut offered: HashMap<(Cow<'_, str>, Cow<'_, str>), Vec<Offer<'_>>> = HashMap::new();
-    for found in found {
-        match Offer::parse(found.stanza(), OfferedBy::Index(found)) {
-            Ok((name, architecture, offer)) => {
-                let architecture = filed_under(architecture, rules.native);
-                offered.entry((name, architecture)).or_default().push(offer);
+    for (file, scanned) in scanned.iter().enumerate() {
+        for found in &scanned.found {
+            let place = Place { file, found };
+            match Offer::parse(found.stanza(), OfferedBy::Index(place)) {
+                Ok((name, architecture, offer)) => {
+                    let architecture = filed_under(architecture, rules.native);
+                    offered.entry((name, architecture)).or_default().push(offer);
+                }
+                Err(why) => note(place, rules, &why, warnings),
             }
-            Err(why) => note(found, rules, why, warnings),
         }
     }
     let mut candidates = Vec::new();
@@ -67,11 +70,6 @@ pub(super) fn candidates(
         let Some(offers) = offered.remove(&key) else {
             continue;
         };
-        let current: Vec<_> = installed
-            .named(&package.name)
-            .iter()
-            .filter(|other| other.status.is_present())
-            .collect();
         let key = PackageKey {
             name: &package.name,
             architecture: &key.1,
@@ -114,10 +112,10 @@ fn choose(
     let entry = &list.0[place];
     let first = entry.indexes.first()?;
     let archives = entry.archives(rules.indexes);
-    let record = match ArchiveRecord::parse(first.stanza(), archives) {
+    let record = match ArchiveRecord::parse(first.found.stanza(), archives) {
         Ok(record) => record,
         Err(why) => {
-            note(first, rules, why.to_string(), warnings);
+            note(*first, rules, &why.to_string(), warnings);
             return None;
         }
     };
@@ -125,7 +123,7 @@ fn choose(
         let mut suites = entry
             .indexes
             .iter()
-            .filter_map(|found| rules.indexes[found.file].archive.suite.as_deref());
+            .filter_map(|place| rules.indexes[place.file].archive.suite.as_deref());
         suites.any(|suite| suite.ends_with("-security"))
     });
     let phasing = rules.phasing.decide(
@@ -145,20 +143,26 @@ fn choose(
 }
 
 /// One damaged stanza a file is enough.
-fn note(found: &Found, rules: &Rules<'_>, why: String, warnings: &mut Vec<ReadWarning>) {
-    let path = &rules.indexes[found.file].path;
-    let known = warnings
-        .iter()
-        .any(|warning| matches!(warning, ReadWarning::DamagedIndex { file, .. } if file == path));
-    if !known {
-        warnings.push(found.damage(path, &why));
+fn note(place: Place<'_>, rules: &Rules<'_>, why: &str, warnings: &mut Vec<ReadWarning>) {
+    let path = &rules.indexes[place.file].path;
+    let is_same =
+        |warning: &ReadWarning| matches!(warning, ReadWarning::DamagedIndex { file, .. } if file == path);
+    if !warnings.iter().any(is_same) {
+        warnings.push(place.found.damage(path, why));
     }
+}
+
+/// A kept stanza and the number of its index.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    file: usize,
+    found: &'a Found,
 }
 
 /// Where a version comes from.
 #[derive(Clone, Copy)]
 enum OfferedBy<'a> {
-    Index(&'a Found),
+    Index(Place<'a>),
     Installed,
 }
 
@@ -176,9 +180,19 @@ struct Identity<'a> {
     is_for_all: bool,
     size: Option<&'a [u8]>,
     multi_arch: &'a [u8],
-    /// Installed-Size, Depends, Pre-Depends, Conflicts, Breaks, Replaces.
-    described: [&'a [u8]; 6],
+    /// The values of [`DESCRIBED`].
+    described: [&'a [u8]; DESCRIBED.len()],
 }
+
+/// The fields that belong to the identity of a version.
+const DESCRIBED: [&str; 6] = [
+    "Installed-Size",
+    "Depends",
+    "Pre-Depends",
+    "Conflicts",
+    "Breaks",
+    "Replaces",
+];
 
 impl<'a> Offer<'a> {
     /// Reads a stanza; gives name and architecture, too.
@@ -187,30 +201,24 @@ impl<'a> Offer<'a> {
         let mut identity = Identity::default();
         for field in stanza.fields() {
             let field = field.map_err(|error| error.to_string())?;
-            let slot = match field.name.to_ascii_lowercase().as_slice() {
-                b"package" => &mut name,
-                b"architecture" => &mut architecture,
-                b"version" => &mut version,
-                b"source" => &mut source,
-                b"size" => &mut identity.size,
-                b"multi-arch" => {
+            let is = |name: &str| field.name.eq_ignore_ascii_case(name.as_bytes());
+            let slot = match field.name.first().map(u8::to_ascii_lowercase) {
+                Some(b'p') if is("Package") => &mut name,
+                Some(b'a') if is("Architecture") => &mut architecture,
+                Some(b'v') if is("Version") => &mut version,
+                Some(b's') if is("Source") => &mut source,
+                Some(b's') if is("Size") => &mut identity.size,
+                Some(b'm') if is("Multi-Arch") => {
                     identity.multi_arch = field.value;
                     continue;
                 }
-                name => {
-                    const DESCRIBED: [&[u8]; 6] = [
-                        b"installed-size",
-                        b"depends",
-                        b"pre-depends",
-                        b"conflicts",
-                        b"breaks",
-                        b"replaces",
-                    ];
-                    if let Some(place) = DESCRIBED.iter().position(|described| *described == name) {
+                Some(b'i' | b'd' | b'p' | b'c' | b'b' | b'r') => {
+                    if let Some(place) = DESCRIBED.iter().position(|name| is(name)) {
                         identity.described[place] = field.value;
                     }
                     continue;
                 }
+                _ => continue,
             };
             *slot = Some(field.value);
         }
@@ -267,7 +275,7 @@ struct ListedVersion<'a> {
     version: Cow<'a, str>,
     source: String,
     identity: Identity<'a>,
-    indexes: Vec<&'a Found>,
+    indexes: Vec<Place<'a>>,
     is_installed: bool,
 }
 
@@ -309,13 +317,13 @@ impl<'a> VersionList<'a> {
 impl<'a> ListedVersion<'a> {
     fn add(&mut self, by: OfferedBy<'a>) {
         match by {
-            OfferedBy::Index(found) => self.indexes.push(found),
+            OfferedBy::Index(place) => self.indexes.push(place),
             OfferedBy::Installed => self.is_installed = true,
         }
     }
 
     fn for_policy(&self, status_file: usize) -> Version<'_> {
-        let mut files: Vec<_> = self.indexes.iter().map(|found| found.file).collect();
+        let mut files: Vec<_> = self.indexes.iter().map(|place| place.file).collect();
         if self.is_installed {
             files.push(status_file);
         }
@@ -329,8 +337,8 @@ impl<'a> ListedVersion<'a> {
 
     fn archives(&self, indexes: &[ActiveIndex]) -> Vec<Arc<super::Archive>> {
         let mut archives: Vec<Arc<super::Archive>> = Vec::new();
-        for found in &self.indexes {
-            let archive = &indexes[found.file].archive;
+        for place in &self.indexes {
+            let archive = &indexes[place.file].archive;
             if !archives.iter().any(|known| Arc::ptr_eq(known, archive)) {
                 archives.push(Arc::clone(archive));
             }

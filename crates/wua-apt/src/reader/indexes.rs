@@ -5,6 +5,7 @@
 //! are then looked up in the real lists folder, together with the archives' Release files.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,6 +93,20 @@ impl ActiveIndex {
     }
 }
 
+/// The files of the lists folder that look like indexes of packages; which of them count, only APT can tell.
+pub(super) fn likely(lists: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(lists) else {
+        return Vec::new();
+    };
+    let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
+    let is_index = |name: &OsString| {
+        let name = name.as_encoded_bytes();
+        let stem = name.rsplitn(2, |byte| *byte == b'.').last().unwrap_or(name);
+        [name, stem].iter().any(|name| name.ends_with(b"_Packages"))
+    };
+    names.filter(is_index).map(|name| lists.join(name)).collect()
+}
+
 /// Completes the question to `apt-get`.
 pub(super) fn ask(apt_get: &mut Command) -> &mut Command {
     apt_get
@@ -132,6 +147,10 @@ pub(super) fn resolve(
         match existing_form(&lists.join(&target.file_name)) {
             Some(path) => {
                 entry.is_refreshed = true;
+                // A source that is configured twice counts once.
+                if indexes.iter().any(|index: &ActiveIndex| index.path == path) {
+                    continue;
+                }
                 let archive = Arc::clone(&entry.archive);
                 let (component, architecture) = (target.component.clone(), target.architecture.clone());
                 indexes.push(ActiveIndex {

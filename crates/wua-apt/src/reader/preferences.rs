@@ -56,7 +56,7 @@ pub(super) enum Matcher {
     /// `release *`
     Everything,
     /// `release a=…, n=…`
-    Release(ReleaseMatcher),
+    Release(Box<ReleaseMatcher>),
     /// `origin HOST`; the empty host means local archives.
     Origin { host: Expression, is_local: bool },
     /// `version PATTERN`
@@ -258,7 +258,7 @@ fn release_matcher(data: &str) -> Matcher {
             true => matcher.version = Some(VersionMatcher::new(data)),
             false => matcher.release = Some(Expression::new(data)),
         }
-        return Matcher::Release(matcher);
+        return Matcher::Release(Box::new(matcher));
     }
     for condition in data.split(',').map(str::trim) {
         let Some((key, value)) = condition.split_once('=').filter(|(_, value)| !value.is_empty()) else {
@@ -281,7 +281,7 @@ fn release_matcher(data: &str) -> Matcher {
         };
         *slot = Some(Expression::new(value));
     }
-    Matcher::Release(matcher)
+    Matcher::Release(Box::new(matcher))
 }
 
 /// The files of the preferences folder that APT would read, by name.

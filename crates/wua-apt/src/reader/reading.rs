@@ -15,7 +15,7 @@ use super::phasing::PhasingPolicy;
 use super::policy::{FileTraits, Policy};
 use super::preferences::Pins;
 use super::record::ArchiveRecord;
-use super::scan::scan;
+use super::scan::{Scanned, scan};
 use super::warning::{ReadError, ReadWarning};
 use crate::dpkg::DpkgDatabase;
 use crate::tree::{AptTree, Program};
@@ -66,10 +66,21 @@ impl Reading {
     /// When dpkg's database is unreadable or damaged, or APT cannot be asked for its settings. Damaged indexes
     /// are warnings.
     pub fn of(tree: &AptTree) -> Result<Self, ReadError> {
-        // APT answers while dpkg's database is parsed.
         let targets = Question::ask("apt-get", indexes::ask(&mut tree.reading(Program::AptGet)))?;
         let settings = Question::ask("apt-config", tree.reading(Program::AptConfig).arg("dump"))?;
+        // While APT answers, everything is read that will very likely be wanted.
         let installed = DpkgDatabase::read(tree.root())?;
+        let names: HashSet<&[u8]> = installed
+            .present()
+            .map(|package| package.name.as_bytes())
+            .collect();
+        let wanted = |name: &[u8]| names.contains(name);
+        let likely = indexes::likely(&tree.path("var/lib/apt/lists"));
+        let mut scanned: HashMap<&Path, Scanned> = likely
+            .iter()
+            .map(PathBuf::as_path)
+            .zip(scan(&likely, wanted))
+            .collect();
         let config = AptConfig::parse(&String::from_utf8_lossy(&settings.answer()?));
         let targets = targets.answer()?;
 
@@ -84,11 +95,12 @@ impl Reading {
             .to_owned();
         let (indexes, archives) = indexes::resolve(&targets, &lists, &mut warnings);
 
-        let names: HashSet<&[u8]> = installed
-            .present()
-            .map(|package| package.name.as_bytes())
-            .collect();
-        let found = scan(&indexes, |name| names.contains(name), &mut warnings);
+        let paths = indexes.iter().map(|index| index.path.as_path());
+        let rest: Vec<_> = paths.clone().filter(|path| !scanned.contains_key(path)).collect();
+        scanned.extend(rest.iter().copied().zip(scan(&rest, wanted)));
+        let scanned: Vec<_> = paths.map(|path| &scanned[path]).collect();
+        warnings.extend(scanned.iter().filter_map(|scanned| scanned.warning.clone()));
+
         let files = indexes
             .iter()
             .map(ActiveIndex::traits)
@@ -100,7 +112,7 @@ impl Reading {
             indexes: &indexes,
             native: &native,
         };
-        let candidates = candidates::candidates(&installed, &found, &rules, &mut warnings);
+        let candidates = candidates::candidates(&installed, &scanned, &rules, &mut warnings);
         Ok(Self {
             candidates,
             archives,
@@ -125,22 +137,19 @@ impl Reading {
             by_name.entry(one.package.as_bytes()).or_default().push(one);
         }
         let mut answer = Found::default();
-        for found in scan(
-            &self.indexes,
-            |name| by_name.contains_key(name),
-            &mut answer.warnings,
-        ) {
-            let index = &self.indexes[found.file];
-            match ArchiveRecord::parse(found.stanza(), vec![Arc::clone(&index.archive)]) {
-                Ok(record)
-                    if by_name[record.package.as_bytes()]
-                        .iter()
-                        .any(|one| one.matches(&record)) =>
-                {
-                    answer.records.push(record);
+        let is_wanted = |record: &ArchiveRecord| {
+            let asked = by_name.get(record.package.as_bytes());
+            asked.is_some_and(|asked| asked.iter().any(|one| one.matches(record)))
+        };
+        let scanned = scan(&self.indexes, |name| by_name.contains_key(name));
+        for (index, scanned) in self.indexes.iter().zip(scanned) {
+            answer.warnings.extend(scanned.warning);
+            for found in &scanned.found {
+                match ArchiveRecord::parse(found.stanza(), vec![Arc::clone(&index.archive)]) {
+                    Ok(record) if is_wanted(&record) => answer.records.push(record),
+                    Ok(_) => {}
+                    Err(why) => answer.warnings.push(found.damage(&index.path, &why.to_string())),
                 }
-                Ok(_) => {}
-                Err(why) => answer.warnings.push(found.damage(&index.path, &why.to_string())),
             }
         }
         answer

@@ -6,8 +6,8 @@
 
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use memchr::memmem;
 
@@ -25,8 +25,6 @@ const FIRST_BUFFER: usize = 256 << 10;
 /// A stanza that was kept.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    /// Which of the scanned files it is in.
-    pub(super) file: usize,
     /// Which stanza of the file, counted from 1.
     pub(super) number: usize,
     /// Where it begins in the unpacked text.
@@ -45,8 +43,15 @@ impl Found {
     }
 }
 
-/// Scans `files` and keeps what `wanted` says by the package's name; in the order of the files and their stanzas.
-pub(super) fn scan<P, W>(files: &[P], wanted: W, warnings: &mut Vec<ReadWarning>) -> Vec<Found>
+/// What was kept of one file, and what was wrong with it first.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    pub(super) found: Vec<Found>,
+    pub(super) warning: Option<ReadWarning>,
+}
+
+/// Scans `files` and keeps what `wanted` says by the package's name; the answers are in the order of the files.
+pub(super) fn scan<P, W>(files: &[P], wanted: W) -> Vec<Scanned>
 where
     P: AsRef<Path> + Sync,
     W: Fn(&[u8]) -> bool + Sync,
@@ -57,11 +62,11 @@ where
         loop {
             let file = next.fetch_add(1, Ordering::Relaxed);
             let Some(path) = files.get(file) else { return };
-            let result = scan_file(file, path.as_ref(), &wanted);
+            let scanned = scan_file(path.as_ref(), &wanted);
             results
                 .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .push((file, result));
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((file, scanned));
         }
     };
     let helpers = std::thread::available_parallelism()
@@ -74,24 +79,13 @@ where
         }
         work();
     });
-    let mut results = results
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_unstable_by_key(|(file, _)| *file);
-    let mut kept = Vec::new();
-    for (_, (found, warning)) in results {
-        kept.extend(found);
-        warnings.extend(warning);
-    }
-    kept
+    results.into_iter().map(|(_, scanned)| scanned).collect()
 }
 
-/// What was kept of one file, and what was wrong with it first.
-type FileResult = (Vec<Found>, Option<ReadWarning>);
-
-fn scan_file(file: usize, path: &Path, wanted: &impl Fn(&[u8]) -> bool) -> FileResult {
+fn scan_file(path: &Path, wanted: &impl Fn(&[u8]) -> bool) -> Scanned {
     let mut walk = Walk {
-        file,
         path,
         wanted,
         count: 0,
@@ -111,11 +105,13 @@ fn scan_file(file: usize, path: &Path, wanted: &impl Fn(&[u8]) -> bool) -> FileR
             why: error.to_string(),
         });
     }
-    (walk.kept, walk.warning)
+    Scanned {
+        found: walk.kept,
+        warning: walk.warning,
+    }
 }
 
 struct Walk<'a, W> {
-    file: usize,
     path: &'a Path,
     wanted: &'a W,
     count: usize,
@@ -135,7 +131,6 @@ impl<W: Fn(&[u8]) -> bool> Walk<'_, W> {
                 Some(_) => {
                     let bytes = stanza.bytes().into();
                     self.kept.push(Found {
-                        file: self.file,
                         number: self.count,
                         offset,
                         bytes,
@@ -235,10 +230,12 @@ mod tests {
         encoder.write_all(text.as_bytes()).unwrap();
         encoder.finish().unwrap();
 
-        let mut warnings = Vec::new();
-        let found = scan(&[plain, packed], |name| name.ends_with(b"77"), &mut warnings);
-        assert!(warnings.is_empty(), "{warnings:?}");
-        let (first, second) = found.split_at(found.len() / 2);
+        let scanned = scan(&[plain, packed], |name| name.ends_with(b"77"));
+        assert!(
+            scanned.iter().all(|scanned| scanned.warning.is_none()),
+            "{scanned:?}"
+        );
+        let (first, second) = (&scanned[0].found, &scanned[1].found);
         assert_eq!(names(first).len(), 30);
         assert_eq!(names(first), names(second));
         assert!(
@@ -259,19 +256,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Packages");
         std::fs::write(&path, "Package: a\n\nVersion: 1\n\nVersion: 2\n\nPackage: b\n").unwrap();
-        let mut warnings = Vec::new();
-        let found = scan(&[&path], |_| true, &mut warnings);
-        assert_eq!(names(&found), ["a", "b"]);
-        let [
-            ReadWarning::DamagedIndex {
-                number: 2,
-                offset: 12,
-                ..
-            },
-        ] = warnings.as_slice()
-        else {
-            panic!("{warnings:?}")
+        let scanned = &scan(&[&path], |_| true)[0];
+        assert_eq!(names(&scanned.found), ["a", "b"]);
+        let place = match scanned.warning {
+            Some(ReadWarning::DamagedIndex { number, offset, .. }) => (number, offset),
+            _ => panic!("{scanned:?}"),
         };
+        assert_eq!(place, (2, 12));
     }
 
     #[test]
@@ -282,19 +273,17 @@ mod tests {
         encoder.write_all(index(3000, 100).as_bytes()).unwrap();
         let packed = encoder.finish().unwrap();
         std::fs::write(&path, &packed[..packed.len() / 2]).unwrap();
-        let mut warnings = Vec::new();
-        let found = scan(&[path], |name| name == b"p1", &mut warnings);
-        assert_eq!(names(&found), ["p1"]);
+        let scanned = &scan(&[path], |name| name == b"p1")[0];
+        assert_eq!(names(&scanned.found), ["p1"]);
         assert!(
-            matches!(warnings.as_slice(), [ReadWarning::UnreadableIndex { .. }]),
-            "{warnings:?}"
+            matches!(scanned.warning, Some(ReadWarning::UnreadableIndex { .. })),
+            "{scanned:?}"
         );
     }
 
     #[test]
     fn an_endless_stanza_is_given_up() {
         let mut walk = Walk {
-            file: 0,
             path: Path::new("x"),
             wanted: &|_: &[u8]| true,
             count: 0,

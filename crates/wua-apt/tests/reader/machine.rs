@@ -1,5 +1,7 @@
 //! A machine for tests, written out as a practice tree, and APT's opinion of it.
 
+#![allow(dead_code, reason = "every test uses a part of it")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -203,6 +205,10 @@ pub(crate) struct TestTree {
 }
 
 impl TestTree {
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn open(&self) -> AptTree {
         AptTree::open(&self.root).unwrap()
     }

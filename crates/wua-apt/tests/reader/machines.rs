@@ -1,32 +1,7 @@
 //! Random machines: few names and versions, so that everything meets everything.
 
-use super::machine::{Entry, Machine, TestArchive, foreign_architecture, native_architecture};
-
-/// A small generator (xorshift), the same on every machine.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        for _ in 0..3 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-        }
-        (self.0 >> 11) as usize % limit
-    }
-
-    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
-
-    pub(crate) fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
+use crate::generator::Random;
+use crate::machine::{Entry, Machine, TestArchive, foreign_architecture, native_architecture};
 
 const NAMES: [&str; 8] = [
     "alpha",

@@ -1,0 +1,531 @@
+//! Applies one batch of updates through the real apt-get and dpkg, and finds out what became of each (apt.md 6 and 7).
+//!
+//! One apt run for all, held to the plan by the gate (G1). What failed does not take the innocent with it (B2): dpkg
+//! finishes what it can, failed updates are final, the untouched run again without them, at last one by one. States read
+//! back decide (I1). The order is the story here; running and listening is `driver`'s.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use wua_engine::Failure;
+use wua_engine::handler::{Batch, BatchContext, BatchEnd};
+use wua_engine::store::{StoreError, io_code};
+use wua_types::{HResult, OperationResultCode, PlannedChange, UpdateInstallationResult};
+
+use crate::command;
+use crate::confirm::{self, ConfirmError, ConfirmedPackage};
+use crate::driver::{Driver, Ended, failure};
+use crate::gate::{self, Authorised, Difference, Gate, SeenStep, Verdict};
+use crate::last_words;
+use crate::outcome;
+use crate::restart::read_database;
+use crate::run::printed;
+use crate::tree::AptTree;
+use crate::watch::archive_name;
+
+/// How much of a terminal log is looked through for last words.
+const LOG_END: u64 = 256 << 10;
+
+/// What may be chosen about waiting.
+#[derive(Clone, Debug)]
+pub struct ApplyOptions {
+    /// How long locks that others hold are waited for, all waits of the batch together; none waits for ever.
+    pub lock_limit: Option<Duration>,
+    /// How long a maintainer script may be silent before the wait for it is told (trap T4).
+    pub quiet_after: Duration,
+}
+
+impl Default for ApplyOptions {
+    fn default() -> Self {
+        Self {
+            lock_limit: None,
+            quiet_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Applies `batch` on `tree`. Blocks until it is done; see [`wua_engine::handler::UpdateHandler::apply`].
+///
+/// # Errors
+/// `WU_E_CALL_CANCELLED` when an abort was asked for before anything was changed; no member has a result then.
+/// `WU_E_INSTALL_NOT_ALLOWED` when a lock was not free in time, `ERROR_DISK_FULL`, or what else keeps the package manager
+/// from working at all; members told before keep their result.
+pub fn apply(
+    tree: &AptTree,
+    batch: &Batch<'_>,
+    options: &ApplyOptions,
+    cx: &mut dyn BatchContext,
+) -> Result<BatchEnd, Failure> {
+    let mut driver = Driver::new(tree, batch, options)?;
+    driver.finish_earlier_runs(cx)?;
+    driver.wait_for_locks(cx)?;
+    finish_interrupted_work(&mut driver, cx)?;
+    let mut groups = VecDeque::from([batch.members.to_vec()]);
+    while let Some(group) = groups.pop_front() {
+        match attempt(&mut driver, &group, cx)? {
+            Next::Settled => {}
+            Next::Again(rest) => groups.push_front(rest),
+            Next::Apart(rest) => rest
+                .into_iter()
+                .rev()
+                .for_each(|update| groups.push_front(vec![update])),
+            Next::NeedsAlso(updates) => return Ok(BatchEnd::NeedsAlso(updates)),
+        }
+    }
+    Ok(BatchEnd::Done)
+}
+
+/// What follows an attempt. Each leaves fewer updates without a result, or tries them one by one: so it ends.
+enum Next {
+    /// Every update of the group has its result.
+    Settled,
+    /// These run again, for others of the group are final now.
+    Again(Vec<usize>),
+    /// Something is wrong that cannot be laid to one of these: each runs alone.
+    Apart(Vec<usize>),
+    /// Nothing was touched: these updates belong to the batch, too.
+    NeedsAlso(Vec<usize>),
+}
+
+/// Finishes what an interrupted dpkg left; apt would refuse to work before (apt.md 10.2).
+fn finish_interrupted_work(driver: &mut Driver<'_, '_>, cx: &mut dyn BatchContext) -> Result<(), Failure> {
+    if read_database(driver.tree)?.journal_files() == 0 {
+        return Ok(());
+    }
+    driver.repair(&command::configure_all(driver.tree), cx)?;
+    // Packages that fail in it are no reason to stop (trap T3), a database that stays unfinished is.
+    match read_database(driver.tree)?.journal_files() {
+        0 => Ok(()),
+        _ => Err(Failure::new(
+            HResult::WU_E_UNEXPECTED,
+            "dpkg was interrupted earlier, and `dpkg --configure -a` could not finish its work",
+        )),
+    }
+}
+
+/// One apt run for the updates of `group` that are not done yet.
+fn attempt(driver: &mut Driver<'_, '_>, group: &[usize], cx: &mut dyn BatchContext) -> Result<Next, Failure> {
+    let database = read_database(driver.tree)?;
+    let plan = driver.batch.plan;
+    let mut open = Vec::new();
+    for &update in group {
+        let changes = plan.get(update).map_or(&[][..], |planned| &planned.changes);
+        let unmade: Vec<_> = changes
+            .iter()
+            .filter(|change| !is_made(driver, update, change, &database))
+            .collect();
+        if unmade.is_empty() {
+            driver.tell_success(update, &database, false, cx);
+            continue;
+        }
+        // What is unpacked is only configured: naming it to apt would mark it as wanted by the administrator.
+        let is_new =
+            |change: &&PlannedChange| change.from == change.to || !outcome::is_unpacked(change, &database);
+        open.push((update, unmade.into_iter().filter(is_new).collect::<Vec<_>>()));
+    }
+    let tag = driver.next_tag();
+    let folder = format!("archives-{tag}");
+    let archives = driver.batch.folder.join(&folder);
+    open.retain(
+        |(update, changes)| match link_archives(driver, changes, &archives) {
+            Ok(()) => true,
+            Err(result) => {
+                driver.tell(*update, result, cx);
+                false
+            }
+        },
+    );
+    let changes: Vec<_> = open
+        .iter()
+        .flat_map(|(_, changes)| changes.iter().copied())
+        .collect();
+    let open: Vec<_> = open.iter().map(|(update, _)| *update).collect();
+    let next = match (open.is_empty(), changes.is_empty()) {
+        (true, _) => Ok(Next::Settled),
+        (false, true) => settle(driver, &open, None, cx),
+        (false, false) => run_apt(driver, &open, &changes, &tag, &driver.inside.join(folder), cx),
+    };
+    // The links have done their work; the content stays in the store.
+    if let Err(error) = fs::remove_dir_all(&archives)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %archives.display(), %error, "links to archives are left");
+    }
+    next
+}
+
+fn run_apt(
+    driver: &mut Driver<'_, '_>,
+    group: &[usize],
+    changes: &[&PlannedChange],
+    tag: &str,
+    archives: &Path,
+    cx: &mut dyn BatchContext,
+) -> Result<Next, Failure> {
+    let operation = driver.batch.operation;
+    // APT wants the folder even where nothing is in it, as for a removal.
+    let partial = driver.batch.folder.join(format!("archives-{tag}/partial"));
+    fs::create_dir_all(&partial).map_err(|source| {
+        Failure::because(
+            io_code(&source),
+            format!("cannot create `{}`", partial.display()),
+            source,
+        )
+    })?;
+    let authorised: Vec<_> = changes
+        .iter()
+        .map(|change| authorised(change, archives))
+        .collect();
+    let gate =
+        Gate::prepare(driver.batch.folder, &driver.inside, tag, authorised.clone()).map_err(failure)?;
+    let mut command = command::apply(driver.tree, operation, changes, archives);
+    gate.guard(&mut command);
+    let mut ended = driver.run(tag.to_owned(), &command, cx)?;
+    let mut verdict = gate.verdict();
+    while verdict == Verdict::NotReached && ended.met_lock && ended.status != Some(0) {
+        // Somebody was faster than apt, whose own short wait is over: wait visibly and try again.
+        driver.wait_for_locks(cx)?;
+        let tag = driver.next_tag();
+        ended = driver.run(tag, &command, cx)?;
+        verdict = gate.verdict();
+    }
+    match verdict {
+        Verdict::Refused(differences) => Ok(refused(driver, group, &differences, cx)),
+        Verdict::NotReached => {
+            let outside = driver.batch.folder.join(format!("archives-{tag}"));
+            let plan = confirm::ask(driver.tree, &command::question(operation, changes, &outside));
+            Ok(no_gate(driver, group, &authorised, plan, &ended, cx))
+        }
+        Verdict::Passed => settle(driver, group, Some(&ended), cx),
+    }
+}
+
+/// The gate refused apt's plan: nothing was touched in this run.
+fn refused(
+    driver: &mut Driver<'_, '_>,
+    group: &[usize],
+    differences: &[Difference],
+    cx: &mut dyn BatchContext,
+) -> Next {
+    let owner = |difference: &Difference| {
+        driver
+            .batch
+            .plan
+            .iter()
+            .position(|planned| planned.changes.iter().any(|change| is_about(difference, change)))
+    };
+    let owners: Vec<_> = differences
+        .iter()
+        .map(|difference| (difference, owner(difference)))
+        .collect();
+    let others: Option<BTreeSet<_>> = owners
+        .iter()
+        .map(|(difference, owner)| {
+            owner.filter(|owner| difference.is_extra && is_planned(driver, *owner, difference))
+        })
+        .collect();
+    let touched = driver
+        .watch
+        .packages
+        .iter()
+        .any(|package| package.steps.done() > 0);
+    if let Some(others) = others
+        && !touched
+        && others.iter().all(|other| !driver.batch.members.contains(other))
+    {
+        return Next::NeedsAlso(others.into_iter().collect());
+    }
+    let mut rest = Vec::new();
+    for &update in group {
+        let own: Vec<_> = owners
+            .iter()
+            .filter(|(_, owner)| *owner == Some(update))
+            .map(|(own, _)| *own)
+            .collect();
+        match own.is_empty() {
+            true => rest.push(update),
+            false => driver.tell(update, outcome::refusal(refusal_code(&own), sentences(&own)), cx),
+        }
+    }
+    match rest.len() {
+        0 => Next::Settled,
+        left if left < group.len() => Next::Again(rest),
+        1 => {
+            let all: Vec<_> = differences.iter().collect();
+            driver.tell(rest[0], outcome::refusal(refusal_code(&all), sentences(&all)), cx);
+            Next::Settled
+        }
+        _ => Next::Apart(rest),
+    }
+}
+
+/// apt ended before the gate: its solver said no, or it wants an archive that nobody authorised and that is not here. A
+/// simulation tells which.
+fn no_gate(
+    driver: &mut Driver<'_, '_>,
+    group: &[usize],
+    authorised: &[Authorised],
+    plan: Result<Vec<ConfirmedPackage>, ConfirmError>,
+    ended: &Ended,
+    cx: &mut dyn BatchContext,
+) -> Next {
+    if let Ok(plan) = &plan {
+        let steps = plan.iter().map(|package| {
+            let step = SeenStep {
+                old: package.from.clone(),
+                new: package.to.clone(),
+                file: None,
+            };
+            ((package.name.clone(), package.architecture.clone()), step)
+        });
+        // The same version once more is in no simulated plan.
+        let shown: Vec<_> = authorised
+            .iter()
+            .filter(|step| step.old != step.new)
+            .cloned()
+            .collect();
+        let differences = gate::compare(&shown, steps.collect());
+        if !differences.is_empty() {
+            return refused(driver, group, &differences, cx);
+        }
+    }
+    if group.len() > 1 {
+        return Next::Apart(group.to_vec());
+    }
+    let errors = last_words::of_apt(&printed(driver.batch.folder, &ended.tag, LOG_END));
+    let message = match plan {
+        Err(error) => error.to_string(),
+        Ok(_) if errors.is_empty() => "apt-get ended without a plan and without a word".into(),
+        Ok(_) => format!("apt-get refused: {}", errors.join(" / ")),
+    };
+    for &update in group {
+        driver.tell(
+            update,
+            outcome::refusal(outcome::refused_by_apt(&errors), message.clone()),
+            cx,
+        );
+    }
+    Next::Settled
+}
+
+/// Reads states back, lets dpkg finish what it can, and tells each update its result as far as it is final.
+fn settle(
+    driver: &mut Driver<'_, '_>,
+    group: &[usize],
+    ended: Option<&Ended>,
+    cx: &mut dyn BatchContext,
+) -> Result<Next, Failure> {
+    let mut database = read_database(driver.tree)?;
+    let failed = |driver: &Driver<'_, '_>, name: &str| {
+        let is_about =
+            |item: &str| item == name || item.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+        driver.watch.errors.iter().any(|error| is_about(&error.item))
+    };
+    if outcome::needs_configuring(&database, |package| failed(driver, &package.name)) {
+        driver.wait_for_locks(cx)?;
+        let tag = driver.next_tag();
+        driver.run(tag, &command::configure_all(driver.tree), cx)?;
+        database = read_database(driver.tree)?;
+    }
+    let others = driver.restart_for_others();
+    let mut succeeded = false;
+    let mut rest = Vec::new();
+    for &update in group {
+        let changes = &driver.batch.plan[update].changes;
+        let is_made = changes
+            .iter()
+            .all(|change| is_made(driver, update, change, &database));
+        if is_made {
+            succeeded |= !driver.is_told(update);
+            driver.tell_success(update, &database, others.is_some(), cx);
+        } else if let Some(result) = own_failure(driver, update, &database) {
+            driver.tell(update, result, cx);
+        } else {
+            rest.push(update);
+        }
+    }
+    warn(driver, others.filter(|_| !succeeded), cx);
+    if let Some(error) = driver
+        .watch
+        .errors
+        .iter()
+        .find(|error| outcome::is_disk_full(&error.text))
+    {
+        return Err(Failure::new(
+            HResult::ERROR_DISK_FULL,
+            format!("the disk is full: {}", error.text),
+        ));
+    }
+    Ok(match (rest.len(), ended) {
+        (0, _) => Next::Settled,
+        (left, _) if left < group.len() => Next::Again(rest),
+        // Only configuring was left, and it did not help: without a new archive nothing else will.
+        (1, _) | (_, None) => {
+            let errors =
+                ended.map(|ended| last_words::of_apt(&printed(driver.batch.folder, &ended.tag, LOG_END)));
+            for update in rest {
+                let change = driver.batch.plan[update]
+                    .changes
+                    .iter()
+                    .find(|change| !outcome::is_made(change, &database));
+                let state = change
+                    .map(|change| format!("`{}`: {}", change.name, outcome::condition(change, &database)));
+                let said = errors.iter().flatten().cloned();
+                let message: Vec<_> = state.into_iter().chain(said).collect();
+                driver.tell(
+                    update,
+                    outcome::refusal(HResult::WU_E_UH_INSTALLERFAILURE, message.join("; ")),
+                    cx,
+                );
+            }
+            Next::Settled
+        }
+        _ => Next::Apart(rest),
+    })
+}
+
+/// The result of an update that has an error of its own.
+fn own_failure(
+    driver: &Driver<'_, '_>,
+    update: usize,
+    database: &crate::dpkg::DpkgDatabase,
+) -> Option<UpdateInstallationResult> {
+    let error = *driver.watch.errors_of(update).first()?;
+    let change = &driver.watch.packages[error.package?].change;
+    let said = last_words::of_script(&printed(driver.batch.folder, &error.tag, LOG_END), &error.item);
+    let result = outcome::failure(error, change, &said, database);
+    Some(UpdateInstallationResult {
+        kept_configuration: driver.watch.kept_of(update),
+        ..result
+    })
+}
+
+/// Tells what concerns none of our updates (trap T3).
+fn warn(driver: &mut Driver<'_, '_>, restart_for: Option<String>, cx: &mut dyn BatchContext) {
+    let mut known = BTreeSet::new();
+    for error in driver.watch.errors.iter().filter(|error| error.package.is_none()) {
+        if known.insert((&error.item, &error.text)) && !driver.warned.contains(&error.item) {
+            let sentence = format!("`{}`, which is not part of this job: {}", error.item, error.text);
+            cx.warning(HResult::WU_E_UH_INSTALLERFAILURE, sentence);
+        }
+    }
+    let items: Vec<_> = known.into_iter().map(|(item, _)| item.clone()).collect();
+    driver.warned.extend(items);
+    if let Some(packages) = restart_for {
+        let who = if packages.is_empty() {
+            "a package".into()
+        } else {
+            packages
+        };
+        cx.warning(
+            HResult::WU_S_REBOOT_REQUIRED,
+            format!("{who} asked for a restart of the machine"),
+        );
+    }
+}
+
+/// Whether a change is made. Installing the same version again shows in no state: there dpkg's word counts, too.
+fn is_made(
+    driver: &Driver<'_, '_>,
+    update: usize,
+    change: &PlannedChange,
+    database: &crate::dpkg::DpkgDatabase,
+) -> bool {
+    let again = change.from == change.to;
+    let was_done = || {
+        let mut own = driver
+            .watch
+            .of(update)
+            .filter(|package| package.change == *change);
+        own.any(|package| package.steps.done() == package.steps.total())
+    };
+    outcome::is_made(change, database) && (!again || was_done())
+}
+
+fn is_about(difference: &Difference, change: &PlannedChange) -> bool {
+    change.name == difference.name && change.architecture == difference.architecture
+}
+
+fn is_planned(driver: &Driver<'_, '_>, update: usize, difference: &Difference) -> bool {
+    let changes = &driver.batch.plan[update].changes;
+    changes
+        .iter()
+        .any(|change| is_about(difference, change) && change.to == difference.wanted)
+}
+
+fn refusal_code(differences: &[&Difference]) -> HResult {
+    if differences.iter().any(|difference| difference.is_altered) {
+        HResult::WU_E_DM_INCORRECTFILEHASH
+    } else if differences.iter().any(|difference| difference.is_extra) {
+        HResult::WU_E_INVALID_RELATIONSHIP
+    } else {
+        HResult::WU_E_NOT_APPLICABLE
+    }
+}
+
+fn sentences(differences: &[&Difference]) -> String {
+    let sentences: Vec<_> = differences
+        .iter()
+        .map(|difference| difference.sentence.as_str())
+        .collect();
+    format!("not as planned: {}; nothing was touched", sentences.join(", "))
+}
+
+fn authorised(change: &PlannedChange, archives: &Path) -> Authorised {
+    let archive = archive_name(change).zip(change.archive.clone());
+    Authorised {
+        name: change.name.clone(),
+        architecture: change.architecture.clone(),
+        old: change.from.clone(),
+        new: change.to.clone(),
+        archive: archive.map(|(name, sha256)| (archives.join(name), sha256)),
+    }
+}
+
+/// Puts the archives of an update where apt looks for them, each verified right before (rule A5).
+fn link_archives(
+    driver: &Driver<'_, '_>,
+    changes: &[&PlannedChange],
+    folder: &Path,
+) -> Result<(), UpdateInstallationResult> {
+    let failed =
+        |code, message: String| UpdateInstallationResult::new(OperationResultCode::Failed, code, message);
+    let link = |change: &PlannedChange, name: &str| -> Result<(), UpdateInstallationResult> {
+        let missing = || format!("the archive of `{}` is not in the store", change.name);
+        let Some(sha256) = &change.archive else {
+            return Err(failed(HResult::WU_E_DM_NOTDOWNLOADED, missing()));
+        };
+        let from = driver.batch.store.verify(sha256).map_err(|error| match &error {
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                failed(HResult::WU_E_DM_NOTDOWNLOADED, missing())
+            }
+            StoreError::WrongHash { .. } => failed(
+                error.code(),
+                format!(
+                    "the archive of `{}` was altered in the store: {error}",
+                    change.name
+                ),
+            ),
+            StoreError::Io { .. } | StoreError::NotAHash(_) => failed(
+                error.code(),
+                Failure::because(error.code(), missing(), error).sentence(),
+            ),
+        })?;
+        let to = folder.join(name);
+        // Other file systems, and files of other users, cannot be linked.
+        let made = fs::create_dir_all(folder)
+            .and_then(|()| fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(|_| ())));
+        made.map_err(|error| {
+            failed(
+                io_code(&error),
+                format!("cannot put `{}` in place: {error}", to.display()),
+            )
+        })
+    };
+    changes
+        .iter()
+        .try_for_each(|change| archive_name(change).map_or(Ok(()), |name| link(change, &name)))
+}

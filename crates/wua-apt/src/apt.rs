@@ -1,0 +1,202 @@
+//! [`Apt`]: APT as a source of updates and as the handler that applies them.
+//!
+//! A thin front: searching is in `source`, deciding in `resolve` and `resolve_back`, fetching in `fetch`, changing in
+//! `apply`. What is said here is who may do what, and which machine this is.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use wua_engine::Failure;
+use wua_engine::handler::{
+    Batch, BatchContext, BatchEnd, DownloadContext, InstalledUpdate, Resolution, UpdateHandler,
+};
+use wua_engine::source::{Found, SearchRequest, UpdateSource};
+use wua_engine::store::ContentStore;
+use wua_types::{HResult, Update, UpdateService};
+
+use crate::apply::ApplyOptions;
+use crate::keep_old::installed_as;
+use crate::tree::{AptTree, TreeError, TreeKind};
+use crate::{apply, fetch, locks, resolve, resolve_back, restart, source, updates};
+
+/// How [`Apt`] works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AptOptions {
+    /// Pack installed versions again whose archives are nowhere to be had, so that updates can be taken back.
+    pub repack: bool,
+    /// How long locks of other programs are waited for; without end if none.
+    pub lock_limit: Option<Duration>,
+}
+
+impl Default for AptOptions {
+    /// Repacks, and waits without end.
+    fn default() -> Self {
+        Self {
+            repack: true,
+            lock_limit: None,
+        }
+    }
+}
+
+/// The packages of one Debian tree.
+#[derive(Debug)]
+pub struct Apt {
+    tree: AptTree,
+    options: AptOptions,
+}
+
+impl Apt {
+    /// The id of the service that APT's updates come from (rule R47).
+    pub const SERVICE_ID: Uuid = updates::SERVICE_ID;
+
+    /// Opens the tree at `root`: the machine itself, a practice machine, or another Debian tree. Changes nothing and
+    /// needs no privilege.
+    ///
+    /// # Errors
+    /// `root` is no Debian tree, belongs to somebody else, or a program is missing.
+    pub fn open(root: &Path, options: AptOptions) -> Result<Self, Failure> {
+        let tree = AptTree::open(root).map_err(|error| {
+            let code = match &error {
+                TreeError::ForeignPracticeMachine { .. } => HResult::E_ACCESSDENIED,
+                TreeError::ProgramMissing { .. } => HResult::WU_E_MISSING_HANDLER,
+                TreeError::Configuration { source, .. } => wua_engine::store::io_code(source),
+                _ => HResult::WU_E_NO_SERVICE,
+            };
+            Failure::because(code, format!("cannot work on `{}`", root.display()), error)
+        })?;
+        Ok(Self { tree, options })
+    }
+
+    /// The tree.
+    pub fn tree(&self) -> &AptTree {
+        &self.tree
+    }
+}
+
+impl UpdateSource for Apt {
+    fn service(&self) -> UpdateService {
+        UpdateService {
+            id: Self::SERVICE_ID,
+            name: "APT".into(),
+            is_managed: false,
+            can_register_with_au: true,
+            is_registered_with_au: true,
+            is_default_au_service: true,
+            offers_windows_updates: true,
+            is_scan_package_service: false,
+            service_url: String::new(),
+        }
+    }
+
+    /// As the trait says; a refresh needs the right to change the machine.
+    fn search(&self, request: &SearchRequest<'_>) -> Result<Found, Failure> {
+        if request.refresh {
+            self.may_change()?;
+        }
+        source::search(&self.tree, request)
+    }
+}
+
+impl UpdateHandler for Apt {
+    fn machine(&self) -> String {
+        let kind = match self.tree.kind() {
+            TreeKind::Machine => "machine",
+            TreeKind::Practice => "practice",
+            TreeKind::Other => "tree",
+        };
+        // The id itself is confidential (machine-id(5)).
+        let id = fs::read_to_string(self.tree.path("etc/machine-id")).unwrap_or_default();
+        let root = self.tree.root().display();
+        match id.trim() {
+            "" | "uninitialized" => format!("apt {kind} {root}"),
+            id => format!(
+                "apt {kind} {}",
+                &hex::encode(Sha256::digest(format!("wua {id}")))[..32]
+            ),
+        }
+    }
+
+    fn may_change(&self) -> Result<(), Failure> {
+        let me = rustix::process::geteuid();
+        let root = self.tree.root();
+        let (may, needed) = match self.tree.kind() {
+            TreeKind::Practice => {
+                let owner = fs::metadata(root).map_or(0, |metadata| metadata.uid());
+                (owner == me.as_raw(), format!("its owner (uid {owner})"))
+            }
+            TreeKind::Machine | TreeKind::Other => (me.is_root(), "root".to_owned()),
+        };
+        if may {
+            return Ok(());
+        }
+        let text = format!(
+            "changing packages of `{}` needs {needed}; you are uid {}",
+            root.display(),
+            me.as_raw()
+        );
+        Err(Failure::new(HResult::E_ACCESSDENIED, text))
+    }
+
+    fn still_installed(&self, updates: &[&InstalledUpdate]) -> Result<Vec<bool>, Failure> {
+        let installed = resolve::database(&self.tree)?;
+        let is_there = |update: &&InstalledUpdate| {
+            let mut brought = update
+                .changes
+                .iter()
+                .filter(|change| change.to.is_some())
+                .peekable();
+            brought.peek().is_some()
+                && brought.all(|change| {
+                    installed_as(&installed, &change.name, &change.architecture)
+                        .is_some_and(|package| change.to.as_ref() == Some(&package.version))
+                })
+        };
+        Ok(updates.iter().map(is_there).collect())
+    }
+
+    fn resolve_install(
+        &self,
+        updates: &[Update],
+        forced: bool,
+        store: &ContentStore,
+    ) -> Result<Resolution, Failure> {
+        resolve::resolve_install(&self.tree, updates, forced, store)
+    }
+
+    fn resolve_uninstall(
+        &self,
+        updates: &[InstalledUpdate],
+        store: &ContentStore,
+    ) -> Result<Resolution, Failure> {
+        resolve_back::resolve_uninstall(&self.tree, updates, store)
+    }
+
+    fn download(
+        &self,
+        updates: &[Update],
+        store: &ContentStore,
+        cx: &mut dyn DownloadContext,
+    ) -> Result<(), Failure> {
+        fetch::download(&self.tree, updates, store, cx, self.options.repack)
+    }
+
+    fn apply(&self, batch: &Batch<'_>, cx: &mut dyn BatchContext) -> Result<BatchEnd, Failure> {
+        let options = ApplyOptions {
+            lock_limit: self.options.lock_limit,
+            ..ApplyOptions::default()
+        };
+        apply::apply(&self.tree, batch, &options, cx)
+    }
+
+    fn restart_required(&self) -> Result<Option<Vec<String>>, Failure> {
+        restart::restart_required(&self.tree)
+    }
+
+    fn lock_holder(&self) -> Option<String> {
+        locks::holder(&self.tree, &[locks::FRONTEND, locks::DATABASE]).map(|holder| holder.to_string())
+    }
+}

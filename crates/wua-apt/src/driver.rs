@@ -1,0 +1,433 @@
+//! Drives the runs of one batch: waits for locks, starts apt or dpkg, listens, and tells what it hears.
+//!
+//! Everything that is waited for is visible (rules L1, T4): a lock with its holder, a run of an earlier keeper, a script
+//! that says nothing. An update that dpkg and its database agree is done is told at once (apt.md 2.3); what failed is
+//! decided by `apply`, at the end.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use wua_engine::Failure;
+use wua_engine::handler::{Batch, BatchContext};
+use wua_types::{HResult, Phase, UpdateInstallationResult, WaitingFor};
+
+use crate::apply::ApplyOptions;
+use crate::dpkg::DpkgDatabase;
+use crate::locks::{self, DATABASE, FRONTEND};
+use crate::outcome;
+use crate::restart::{self, RestartFlag};
+use crate::run::{HEARTBEAT, Heard, Run, RunError, wait_for_process};
+use crate::tree::AptTree;
+use crate::watch::{Moved, Watch};
+
+/// What people read while a lock is waited for.
+const LOCK: &str = "the package database lock";
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The mark of its files.
+    pub(crate) tag: String,
+    /// Its exit status, where known.
+    pub(crate) status: Option<i32>,
+    /// Somebody else was seen holding a lock before dpkg said anything.
+    pub(crate) met_lock: bool,
+}
+
+/// The state of one batch while it runs.
+pub(crate) struct Driver<'a, 'b> {
+    pub(crate) tree: &'a AptTree,
+    pub(crate) batch: &'a Batch<'b>,
+    /// The job's folder as programs in the tree see it.
+    pub(crate) inside: PathBuf,
+    pub(crate) watch: Watch,
+    /// Items that are not ours and were warned of.
+    pub(crate) warned: BTreeSet<String>,
+    options: &'a ApplyOptions,
+    restart_before: RestartFlag,
+    told: BTreeSet<usize>,
+    runs: usize,
+    /// Whether the caller was told that the machine is being changed.
+    changing: bool,
+    repairing: bool,
+    waiting: Option<WaitingFor>,
+    lock_waited: Duration,
+}
+
+impl<'a, 'b> Driver<'a, 'b> {
+    pub(crate) fn new(
+        tree: &'a AptTree,
+        batch: &'a Batch<'b>,
+        options: &'a ApplyOptions,
+    ) -> Result<Self, Failure> {
+        let folder = batch.folder;
+        let inside = tree.inside(folder).ok_or_else(|| {
+            let sentence = format!(
+                "the job's folder `{}` is not on `{}`",
+                folder.display(),
+                tree.root().display()
+            );
+            Failure::new(HResult::WU_E_UNEXPECTED, sentence)
+        })?;
+        let failed = |what: &str, source: std::io::Error| {
+            Failure::because(
+                wua_engine::store::io_code(&source),
+                format!("cannot {what}"),
+                source,
+            )
+        };
+        fs::create_dir_all(folder)
+            .map_err(|source| failed(&format!("make the job's folder `{}`", folder.display()), source))?;
+        let restart_before =
+            RestartFlag::read(tree).map_err(|source| failed("read who waits for a restart", source))?;
+        Ok(Self {
+            watch: Watch::new(batch.plan, batch.members),
+            warned: BTreeSet::new(),
+            tree,
+            batch,
+            inside,
+            options,
+            restart_before,
+            told: BTreeSet::new(),
+            runs: 0,
+            changing: false,
+            repairing: false,
+            waiting: None,
+            lock_waited: Duration::ZERO,
+        })
+    }
+
+    /// Whether an update has its result.
+    pub(crate) fn is_told(&self, update: usize) -> bool {
+        self.told.contains(&update)
+    }
+
+    /// Tells an update's result, once.
+    pub(crate) fn tell(
+        &mut self,
+        update: usize,
+        result: UpdateInstallationResult,
+        cx: &mut dyn BatchContext,
+    ) {
+        if self.told.insert(update) {
+            cx.finished(update, result);
+        }
+    }
+
+    /// Tells that an update is completely made. `restart_for_somebody` where the machine now waits for a restart that
+    /// no package of the batch owned up to.
+    pub(crate) fn tell_success(
+        &mut self,
+        update: usize,
+        database: &DpkgDatabase,
+        restart_for_somebody: bool,
+        cx: &mut dyn BatchContext,
+    ) {
+        let reboot = restart_for_somebody || self.asks_for_restart(update, database);
+        self.tell(update, outcome::success(self.watch.kept_of(update), reboot), cx);
+    }
+
+    /// The mark of the next run's files, unique in the job.
+    pub(crate) fn next_tag(&mut self) -> String {
+        let tag = format!("{}.{}", self.batch.number, self.runs);
+        self.runs += 1;
+        tag
+    }
+
+    /// Waits until nobody else holds a lock, visibly.
+    ///
+    /// # Errors
+    /// `WU_E_CALL_CANCELLED` when an abort is asked for and nothing was changed yet; `WU_E_INSTALL_NOT_ALLOWED` with the
+    /// holder when the limit is over.
+    pub(crate) fn wait_for_locks(&mut self, cx: &mut dyn BatchContext) -> Result<(), Failure> {
+        let mut last_look = Instant::now();
+        loop {
+            if !self.changing && cx.abort_requested() {
+                self.wait_is_over(cx);
+                return Err(Failure::new(
+                    HResult::WU_E_CALL_CANCELLED,
+                    "an abort was asked for before anything was changed",
+                ));
+            }
+            let Some(holder) = locks::holder(self.tree, &[FRONTEND, DATABASE]) else {
+                self.wait_is_over(cx);
+                return Ok(());
+            };
+            let now = Instant::now();
+            self.lock_waited += now - last_look;
+            last_look = now;
+            if self
+                .options
+                .lock_limit
+                .is_some_and(|limit| self.lock_waited >= limit)
+            {
+                self.wait_is_over(cx);
+                let sentence = format!("{holder} holds {LOCK}");
+                return Err(Failure::new(HResult::WU_E_INSTALL_NOT_ALLOWED, sentence));
+            }
+            self.wait_for(LOCK, Some(holder.to_string()), cx);
+            wait_for_process(holder.pid);
+        }
+    }
+
+    /// Follows to their ends the runs that an earlier keeper of this job left running.
+    pub(crate) fn finish_earlier_runs(&mut self, cx: &mut dyn BatchContext) -> Result<(), Failure> {
+        for mut run in Run::unfinished(self.batch.folder) {
+            self.tell_changing(cx);
+            self.wait_for(
+                &format!("{}, started before this keeper", run.program()),
+                None,
+                cx,
+            );
+            self.listen(&mut run, "earlier", cx).map_err(failure)?;
+            self.wait_is_over(cx);
+        }
+        Ok(())
+    }
+
+    /// Runs a program to its end. The locks should be free.
+    pub(crate) fn run(
+        &mut self,
+        tag: String,
+        command: &Command,
+        cx: &mut dyn BatchContext,
+    ) -> Result<Ended, Failure> {
+        self.tell_changing(cx);
+        let mut run = Run::start(self.batch.folder, &tag, command).map_err(failure)?;
+        let (status, met_lock) = self.listen(&mut run, &tag, cx).map_err(failure)?;
+        self.wait_is_over(cx);
+        tracing::debug!(tag, ?status, met_lock, "a run has ended");
+        Ok(Ended {
+            tag,
+            status,
+            met_lock,
+        })
+    }
+
+    /// The same, while what an interrupted run left is finished.
+    pub(crate) fn repair(&mut self, command: &Command, cx: &mut dyn BatchContext) -> Result<Ended, Failure> {
+        self.repairing = true;
+        if let Some(&first) = self
+            .batch
+            .members
+            .iter()
+            .find(|update| !self.told.contains(update))
+        {
+            self.step(
+                Moved {
+                    update: first,
+                    phase: Phase::Repairing,
+                },
+                cx,
+            );
+        }
+        let tag = self.next_tag();
+        let ended = self.run(tag, command, cx);
+        self.repairing = false;
+        ended
+    }
+
+    /// Whether the machine waits for a restart since this batch began that none of its packages owned up to; and for whom.
+    pub(crate) fn restart_for_others(&self) -> Option<String> {
+        let now = RestartFlag::read(self.tree).ok()?;
+        let new: Vec<_> = now
+            .packages
+            .difference(&self.restart_before.packages)
+            .cloned()
+            .collect();
+        let ours = |name: &String| {
+            self.watch
+                .packages
+                .iter()
+                .any(|package| package.change.name == *name)
+        };
+        let newly_set = now.is_set && !self.restart_before.is_set;
+        ((newly_set || !new.is_empty()) && !new.iter().any(ours)).then(|| new.join(", "))
+    }
+
+    fn tell_changing(&mut self, cx: &mut dyn BatchContext) {
+        if !self.changing {
+            self.changing = true;
+            cx.changing();
+        }
+    }
+
+    fn listen(
+        &mut self,
+        run: &mut Run,
+        tag: &str,
+        cx: &mut dyn BatchContext,
+    ) -> Result<(Option<i32>, bool), RunError> {
+        self.watch.begin(tag);
+        let mut met_lock = false;
+        let mut last_move = (Instant::now(), Timestamp::now());
+        let mut lines = 0_usize;
+        let mut looked = (0, Instant::now());
+        let status = run.follow(|run, heard| match heard {
+            Heard::Apt(line) => {
+                let moved = self.watch.apt(line);
+                moved.into_iter().for_each(|moved| self.step(moved, cx));
+            }
+            Heard::Dpkg(line) => {
+                lines += 1;
+                let moved = self.watch.dpkg(line);
+                moved.into_iter().for_each(|moved| self.step(moved, cx));
+            }
+            Heard::Pulse => {
+                if lines != looked.0 {
+                    last_move = (Instant::now(), Timestamp::now());
+                    looked = (lines, last_move.0);
+                    self.wait_is_over(cx);
+                    self.tell_done(cx);
+                } else if looked.1.elapsed() >= HEARTBEAT {
+                    looked.1 = Instant::now();
+                    // dpkg's database may have lagged behind its word.
+                    self.tell_done(cx);
+                    if !self.watch.has_heard_dpkg() {
+                        met_lock |= self.look_at_locks(run, cx);
+                    } else if last_move.0.elapsed() >= self.options.quiet_after {
+                        let what = self.watch.busy_with().unwrap_or("dpkg").to_owned();
+                        self.set_waiting(
+                            Some(WaitingFor {
+                                what,
+                                since: last_move.1,
+                                holder: None,
+                            }),
+                            cx,
+                        );
+                    }
+                }
+            }
+        })?;
+        Ok((status, met_lock))
+    }
+
+    /// Whether somebody else holds a lock that our apt, just started, now waits for.
+    fn look_at_locks(&mut self, run: &Run, cx: &mut dyn BatchContext) -> bool {
+        let holder = locks::holder(self.tree, &[FRONTEND, DATABASE]);
+        let stranger = holder.filter(|holder| holder.pid.is_none_or(|pid| !run.owns(pid)));
+        match &stranger {
+            Some(holder) => self.wait_for(LOCK, Some(holder.to_string()), cx),
+            None if self.waiting.as_ref().is_some_and(|waiting| waiting.what == LOCK) => {
+                self.wait_is_over(cx)
+            }
+            None => {}
+        }
+        stranger.is_some()
+    }
+
+    /// Tells the updates that are surely done: dpkg said so of all their packages, its database agrees, and no trigger
+    /// of theirs can still fail.
+    fn tell_done(&mut self, cx: &mut dyn BatchContext) {
+        let candidates: Vec<_> = self
+            .batch
+            .members
+            .iter()
+            .copied()
+            .filter(|update| !self.told.contains(update) && self.watch.is_reported_done(*update))
+            .filter(|update| self.watch.of(*update).next().is_some() && !self.has_triggers(*update))
+            .collect();
+        if candidates.is_empty() {
+            return;
+        }
+        // dpkg is writing; what cannot be read now is read at the end.
+        let Ok(database) = DpkgDatabase::read(self.tree.root()) else {
+            return;
+        };
+        for update in candidates {
+            if self
+                .watch
+                .of(update)
+                .all(|package| outcome::is_made(&package.change, &database))
+            {
+                self.tell_success(update, &database, false, cx);
+            }
+        }
+    }
+
+    fn has_triggers(&self, update: usize) -> bool {
+        self.watch.of(update).any(|package| {
+            let (name, architecture) = (&package.change.name, &package.change.architecture);
+            let files = [
+                format!("{name}.triggers"),
+                format!("{name}:{architecture}.triggers"),
+            ];
+            files.iter().any(|file| {
+                let text = fs::read(self.tree.path("var/lib/dpkg/info").join(file)).unwrap_or_default();
+                text.split(|byte| *byte == b'\n')
+                    .any(|line| line.trim_ascii_start().starts_with(b"interest"))
+            })
+        })
+    }
+
+    fn asks_for_restart(&self, update: usize, database: &DpkgDatabase) -> bool {
+        let named = |flag: &RestartFlag| {
+            let new: BTreeSet<_> = flag
+                .packages
+                .difference(&self.restart_before.packages)
+                .cloned()
+                .collect();
+            self.watch
+                .of(update)
+                .any(|package| new.contains(&package.change.name))
+        };
+        let is_machine = self.tree.kind() == crate::tree::TreeKind::Machine;
+        let kernel = || {
+            is_machine
+                && self
+                    .watch
+                    .of(update)
+                    .any(|package| restart::is_kernel(&package.change.name))
+                && restart::newer_kernel(database, &restart::running_kernel()).is_some()
+        };
+        RestartFlag::read(self.tree).is_ok_and(|flag| named(&flag)) || kernel()
+    }
+
+    fn step(&mut self, moved: Moved, cx: &mut dyn BatchContext) {
+        if !self.told.contains(&moved.update) {
+            let (done, total) = self.watch.progress(moved.update);
+            let phase = if self.repairing {
+                Phase::Repairing
+            } else {
+                moved.phase
+            };
+            cx.step(moved.update, done, total, phase);
+        }
+    }
+
+    fn wait_for(&mut self, what: &str, holder: Option<String>, cx: &mut dyn BatchContext) {
+        let since = match &self.waiting {
+            Some(waiting) if waiting.what == what => waiting.since,
+            _ => Timestamp::now(),
+        };
+        self.set_waiting(
+            Some(WaitingFor {
+                what: what.into(),
+                since,
+                holder,
+            }),
+            cx,
+        );
+    }
+
+    fn wait_is_over(&mut self, cx: &mut dyn BatchContext) {
+        self.set_waiting(None, cx);
+    }
+
+    fn set_waiting(&mut self, waiting: Option<WaitingFor>, cx: &mut dyn BatchContext) {
+        if self.waiting != waiting {
+            self.waiting.clone_from(&waiting);
+            cx.waiting(waiting);
+        }
+    }
+}
+
+/// A run that cannot be started or followed dooms the batch.
+pub(crate) fn failure(error: RunError) -> Failure {
+    let code = error.code();
+    Failure::because(code, "the package manager cannot be run", error)
+}

@@ -1,0 +1,154 @@
+//! The search: APT's own answer, in the shape of updates.
+//!
+//! APT computes its plan in a process of its own while we read the indexes beside it, so a confirmed search takes about
+//! as long as APT alone. Nothing is written and no privilege needed, unless a refresh is asked for.
+//!
+//! Warnings have codes by what they mean for the answer. Data that is merely old, or was never there, is a remark
+//! (`S_FALSE`, a success code: such a search still succeeded); data that is damaged or could not be refreshed makes the
+//! answer incomplete and has a failing code (rule U5).
+
+use std::sync::atomic::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+use wua_engine::Failure;
+use wua_engine::source::{Found, SearchRequest};
+use wua_types::{HResult, UpdateException, UpdateExceptionContext};
+
+use crate::confirm::{ConfirmedPackage, Mode, Simulation};
+use crate::reader::{ReadError, ReadWarning, Reading, Wanted};
+use crate::refresh::refresh;
+use crate::tree::AptTree;
+use crate::updates::{self, Records};
+use crate::{kept_back, repositories};
+
+/// Indexes older than this are remarked upon.
+const STALE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Finds what APT would upgrade, with what it would newly install for that.
+///
+/// # Errors
+/// The machine cannot be read, APT refuses to plan, or the search was aborted.
+pub(crate) fn search(tree: &AptTree, request: &SearchRequest<'_>) -> Result<Found, Failure> {
+    let abort = || request.abort.load(Ordering::Relaxed);
+    let mut warnings = Vec::new();
+    if request.refresh {
+        warnings.extend(refresh(tree, request.abort)?);
+    }
+    let simulation = Simulation::start(tree, &["upgrade", "--with-new-pkgs"])?;
+    let asked = repositories::ask(tree);
+    let reading = Reading::of(tree).map_err(read_failure)?;
+    let repositories = asked.and_then(repositories::Asked::answer).map_err(|error| {
+        let code = wua_engine::store::io_code(&error);
+        Failure::because(code, "cannot ask APT where its archives lie", error)
+    })?;
+    let plan = simulation.finish(abort)?;
+    let mut read_warnings = reading.warnings.clone();
+    let records = records(&reading, &plan, &mut read_warnings);
+    let updates = updates::updates(
+        updates::join(&plan, &records),
+        &reading.native_architecture,
+        &repositories,
+        request.store,
+    );
+    let kept_back = kept_back::kept_back(tree, &reading.candidates, &plan, &abort)?;
+    warnings.extend(age_warning(&reading, Timestamp::now()));
+    // One sentence for the whole says it better than one an archive.
+    let is_said = |warning: &&ReadWarning| {
+        reading.never_refreshed() && matches!(warning, ReadWarning::NeverRefreshed { .. })
+    };
+    warnings.extend(
+        read_warnings
+            .iter()
+            .filter(|warning| !is_said(warning))
+            .map(read_warning),
+    );
+    Ok(Found {
+        updates,
+        kept_back,
+        warnings,
+    })
+}
+
+/// What the archives say of each package of the plan; a second look into the indexes finds those that are not
+/// candidates of the reading, as new packages are not.
+fn records(reading: &Reading, plan: &[ConfirmedPackage], warnings: &mut Vec<ReadWarning>) -> Records {
+    let candidates = reading.candidates.iter().map(|candidate| &candidate.record);
+    let key = |record: &crate::reader::ArchiveRecord| {
+        (
+            record.package.clone(),
+            record.architecture.clone(),
+            record.version.clone(),
+        )
+    };
+    let mut records: Records = candidates.map(|record| (key(record), record.clone())).collect();
+    let missing: Vec<Wanted> = plan
+        .iter()
+        .filter(|package| package.mode != Mode::Remove)
+        .filter(|package| {
+            let to = package.to.clone().unwrap_or_default();
+            !records.contains_key(&(package.name.clone(), package.architecture.clone(), to))
+        })
+        .map(|package| Wanted {
+            package: package.name.clone(),
+            architecture: Some(package.architecture.clone()),
+            version: package.to.clone(),
+        })
+        .collect();
+    if !missing.is_empty() {
+        let found = reading.find(&missing);
+        for record in found.records {
+            records.entry(key(&record)).or_insert(record);
+        }
+        warnings.extend(
+            found
+                .warnings
+                .into_iter()
+                .filter(|warning| !reading.warnings.contains(warning)),
+        );
+    }
+    records
+}
+
+fn age_warning(reading: &Reading, now: Timestamp) -> Option<UpdateException> {
+    let message = if reading.never_refreshed() {
+        "the indexes were never fetched on this machine, so nothing can be found; refresh them".to_owned()
+    } else {
+        let age = now.duration_since(reading.lists_changed?);
+        if age < STALE {
+            return None;
+        }
+        format!(
+            "the indexes were last refreshed {} days ago; newer updates may exist",
+            age.as_hours() / 24
+        )
+    };
+    let (hresult, context) = (HResult::S_FALSE, UpdateExceptionContext::SearchIncomplete);
+    Some(UpdateException {
+        message,
+        hresult,
+        context,
+    })
+}
+
+fn read_warning(warning: &ReadWarning) -> UpdateException {
+    let hresult = match warning {
+        ReadWarning::NoSources => HResult::WU_E_NO_SERVICE,
+        ReadWarning::NeverRefreshed { .. } | ReadWarning::Preferences { .. } => HResult::S_FALSE,
+        ReadWarning::MissingIndex { .. } => HResult::WU_E_ITEMNOTFOUND,
+        ReadWarning::UnreadableIndex { .. } | ReadWarning::DamagedIndex { .. } => HResult::WU_E_INVALID_FILE,
+    };
+    UpdateException {
+        message: warning.to_string(),
+        hresult,
+        context: UpdateExceptionContext::SearchIncomplete,
+    }
+}
+
+pub(crate) fn read_failure(error: ReadError) -> Failure {
+    let code = match &error {
+        ReadError::Dpkg(_) => HResult::WU_E_UNEXPECTED,
+        ReadError::Start { source, .. } => wua_engine::store::io_code(source),
+        ReadError::Program { .. } | ReadError::Configuration { .. } => HResult::WU_E_NO_SERVICE,
+    };
+    Failure::because(code, "the machine's packages cannot be read", error)
+}

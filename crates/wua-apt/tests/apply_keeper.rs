@@ -1,0 +1,72 @@
+//! The keeper dies in mid-run: apt goes on without it, and the next keeper follows the same run to its end (rule A3).
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::{Record, Scene, Want, upgrade};
+use wua_apt::apply::{ApplyOptions, apply};
+use wua_apt::tree::AptTree;
+use wua_engine::handler::{Batch, BatchEnd};
+use wua_engine::store::ContentStore;
+use wua_sandbox::Script;
+use wua_types::{PlannedUpdate, UpdateOperation};
+
+const ROOT: &str = "WUA_TEST_KEEPER";
+const SCRIPT: &str = "the maintainer script of slow";
+const OPTIONS: ApplyOptions = ApplyOptions { lock_limit: None, quiet_after: Duration::ZERO };
+
+/// Not a test: the keeper that is going to die.
+#[test]
+#[ignore = "started by the other test"]
+fn keeps() {
+    let Some(root) = std::env::var_os(ROOT) else { return };
+    let root = Path::new(&root);
+    let plan = std::fs::read(root.join("plan.json")).expect("plan");
+    let plan: Vec<PlannedUpdate> = serde_json::from_slice(&plan).expect("plan");
+    let store = ContentStore::new(root.join("var/lib/wua/store"));
+    let folder = root.join("var/lib/wua/jobs/test");
+    let operation = UpdateOperation::Installation;
+    let batch = Batch { operation, plan: &plan, members: &[0, 1], number: 7, folder: &folder, store: &store };
+    let mut record = Record::on_waiting(|wait| {
+        writeln!(std::io::stdout(), "\n{}", wait.what).expect("told");
+        Want::Nothing
+    });
+    let _ = apply(&AptTree::open(root).expect("tree"), &batch, &OPTIONS, &mut record);
+}
+
+#[test]
+fn a_run_survives_its_keeper_and_is_followed_by_the_next() {
+    let slow = "while [ ! -e \"$DPKG_ROOT/go\" ]; do sleep 0.01; done; echo once >> \"$DPKG_ROOT/ran\"";
+    let scene = Scene::new(vec![
+        vec![upgrade("slow", |new| new.script(Script::Postinst, slow))],
+        vec![upgrade("other", |new| new.depends("slow (>= 2)"))],
+    ]);
+    let root = scene.machine.root();
+    scene.write("plan.json", &serde_json::to_string(&scene.updates).expect("plain values"));
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "keeps", "--ignored", "--nocapture"]).env(ROOT, root);
+    let mut keeper = command.stdout(Stdio::piped()).spawn().expect("started");
+    let lines = BufReader::new(keeper.stdout.take().expect("piped")).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == SCRIPT));
+    keeper.kill().expect("our own child");
+    keeper.wait().expect("waited for");
+
+    let mut record = Record::on_waiting(|wait| {
+        if wait.what == SCRIPT {
+            std::fs::write(root.join("go"), "").expect("written");
+        }
+        Want::Nothing
+    });
+    let end = scene.apply(UpdateOperation::Installation, &scene.updates, &[0, 1], &OPTIONS, &mut record);
+    assert_eq!(end.expect("applied"), BatchEnd::Done);
+    assert!(record.succeeded(0) && record.succeeded(1), "{:?}", record.story);
+    assert!(record.waits.iter().flatten().any(|wait| wait.what.ends_with("started before this keeper")));
+    assert_eq!(std::fs::read_to_string(root.join("ran")).expect("written"), "once\n");
+    let runs = scene.job().read_dir().expect("folder").flatten();
+    let runs = runs.filter(|entry| entry.file_name().to_string_lossy().starts_with("run-")).count();
+    assert_eq!(runs, 1, "the second keeper had nothing left to run: {:?}", record.story);
+}

@@ -1,0 +1,347 @@
+//! `wua download`, `install` and `uninstall`: select, plan, run the jobs, and say what came of them.
+
+use std::sync::Arc;
+
+use wua_apt::dpkg::DpkgDatabase;
+use wua_engine::state::PublicState;
+use wua_job::Job;
+use wua_types::{HResult, KeptBack, OperationResultCode, PlanHash, SearchResult, Update, UpdateResult};
+
+use crate::arguments::{ActArguments, Selection, UninstallArguments};
+use crate::commands::plan_view;
+use crate::documents::{Ended, Outcome};
+use crate::exit_code::Exit;
+use crate::front::{Front, Watched};
+use crate::problem::Problem;
+use crate::progress::{Observer, Shown};
+use crate::selection::{Selected, Selector, select, source_name};
+use crate::text::count;
+
+const INSTALLED: &str = "IsInstalled=1";
+
+pub(crate) fn download(front: &Front, arguments: &ActArguments) -> Result<Exit, Problem> {
+    need_selection(&arguments.selection)?;
+    if !arguments.plan.what_if {
+        front.need_permission("download")?;
+    }
+    let (selected, result) = choose(front, &arguments.selection, arguments.refresh)?;
+    if arguments.plan.what_if {
+        return what_if_install(front, selected, &result.kept_back);
+    }
+    check_plan(front, &selected.chosen, arguments.plan.plan)?;
+    let Some(mut work) = Work::begin(front, selected, &arguments.selection)? else {
+        return nothing_to_do(front, &arguments.selection, result);
+    };
+    work.download()?;
+    Ok(work.finish("downloaded"))
+}
+
+pub(crate) fn install(front: &Front, arguments: &ActArguments) -> Result<Exit, Problem> {
+    need_selection(&arguments.selection)?;
+    if !arguments.plan.what_if {
+        front.need_permission("install")?;
+    }
+    let (selected, result) = choose(front, &arguments.selection, arguments.refresh)?;
+    if arguments.plan.what_if {
+        return what_if_install(front, selected, &result.kept_back);
+    }
+    check_plan(front, &selected.chosen, arguments.plan.plan)?;
+    let Some(mut work) = Work::begin(front, selected, &arguments.selection)? else {
+        return nothing_to_do(front, &arguments.selection, result);
+    };
+    work.download()?;
+    if arguments.plan.plan.is_none() {
+        work.download_again_after_refresh()?;
+    }
+    work.install(arguments.plan.plan)?;
+    Ok(work.finish("installed"))
+}
+
+pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result<Exit, Problem> {
+    let mut selection = arguments.selection.clone();
+    if let Some(job) = arguments.job {
+        let state = PublicState::read(&front.session.machine().folders)?;
+        let of_job = state.installed.iter().filter(|record| record.job == job);
+        selection.selectors = of_job.map(|record| Selector::Id(record.installed.update.id())).collect();
+        if selection.selectors.is_empty() {
+            let what = format!("nothing is installed any more that job {job} brought");
+            return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what).hint("See `wua history` for what each job did."));
+        }
+    }
+    need_selection(&selection)?;
+    if !arguments.plan.what_if {
+        front.need_permission("uninstall")?;
+    }
+    let result = front.search(selection.criteria.as_deref().unwrap_or(INSTALLED), false)?;
+    let selected = select(result.updates.clone(), &selection.selectors, &selection.exclude);
+    if let Some(selector) = selected.idle.first() {
+        let what = format!("wua installed no update that fits `{selector}`");
+        let hint = "`wua search IsInstalled=1` lists what can be taken back.";
+        return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what).hint(hint));
+    }
+    if arguments.plan.what_if {
+        let planned = front.session.create_update_installer().plan_uninstall(&selected.chosen)?;
+        plan_view::tell(front, &selected.chosen, &planned, &selected.left_out, &[]);
+        return Ok(Exit::Done);
+    }
+    let Some(mut work) = Work::begin(front, selected, &selection)? else {
+        return nothing_to_do(front, &selection, SearchResult { kept_back: Vec::new(), ..result });
+    };
+    work.uninstall(arguments.plan.plan)?;
+    Ok(work.finish("taken back"))
+}
+
+/// A command that acts needs to be told on what.
+pub(crate) fn need_selection(selection: &Selection) -> Result<(), Problem> {
+    if selection.all || !selection.selectors.is_empty() || selection.criteria.is_some() {
+        return Ok(());
+    }
+    let problem = Problem::new(HResult::WU_E_NO_UPDATE, "nothing was selected");
+    Err(problem.hint("Name updates as `wua search` lists them, or take every one with `--all`."))
+}
+
+/// Why a word of a selection fits nothing, as a problem.
+pub(crate) fn nothing_fits(front: &Front, selector: &Selector, kept_back: &[KeptBack]) -> Problem {
+    if let Selector::Name(name) = selector {
+        let is_meant = |kept: &&KeptBack| {
+            kept.title.split(' ').next() == Some(name) || kept.packages.iter().any(|package| package == name)
+        };
+        if let Some(kept) = kept_back.iter().find(is_meant) {
+            let what = format!("`{}` is kept back: {}", kept.title, kept.reason);
+            return Problem::new(HResult::WU_E_NOT_APPLICABLE, what);
+        }
+    }
+    if let Selector::Cve(number) = selector {
+        let what = format!("no downloaded update is known to fix {number}");
+        return Problem::new(HResult::WU_E_ITEMNOTFOUND, what)
+            .hint("CVE numbers come with the archives: `wua download category:security`, then try again.");
+    }
+    let root = front.session.machine().folders.root().display();
+    Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("no update of `{root}` fits `{selector}`"))
+        .hint("`wua search` lists the updates; hidden ones are listed by `wua search 'IsInstalled=0 and IsHidden=1'`.")
+}
+
+/// Searches and selects.
+fn choose(front: &Front, selection: &Selection, refresh: bool) -> Result<(Selected, SearchResult), Problem> {
+    let result = front.search(selection.criteria.as_deref().unwrap_or_default(), refresh)?;
+    front.tell_warnings(&result);
+    let mut selected = select(result.updates.clone(), &selection.selectors, &selection.exclude);
+    let mut unexplained = Vec::new();
+    for selector in std::mem::take(&mut selected.idle) {
+        // A package that is up to date is no mistake: there is nothing to do for it.
+        match &selector {
+            Selector::Name(name) if is_installed(front, name) && !is_kept_back(name, &result.kept_back) => {
+                front.screen.aside(format!("  `{name}` is installed and has no update"));
+            }
+            _ => unexplained.push(selector),
+        }
+    }
+    match unexplained.first() {
+        Some(selector) => Err(nothing_fits(front, selector, &result.kept_back)),
+        None => Ok((selected, result)),
+    }
+}
+
+fn is_kept_back(name: &str, kept_back: &[KeptBack]) -> bool {
+    kept_back.iter().any(|kept| kept.packages.iter().any(|package| package == name))
+}
+
+fn is_installed(front: &Front, name: &str) -> bool {
+    let database = DpkgDatabase::read(front.session.machine().folders.root());
+    database.is_ok_and(|database| database.named(name).iter().any(|package| package.status.is_present()))
+}
+
+fn what_if_install(front: &Front, selected: Selected, kept_back: &[KeptBack]) -> Result<Exit, Problem> {
+    let planned = front.session.create_update_installer().plan_install(&selected.chosen)?;
+    plan_view::tell(front, &selected.chosen, &planned, &selected.left_out, kept_back);
+    Ok(Exit::Done)
+}
+
+/// Refuses early, before anything is fetched, what `--plan` does not authorise. The job itself is held to it once more.
+fn check_plan(front: &Front, updates: &[Update], authorized: Option<PlanHash>) -> Result<(), Problem> {
+    let Some(authorized) = authorized else { return Ok(()) };
+    let planned = front.session.create_update_installer().plan_install(updates)?;
+    let hash = planned.plan.hash();
+    if hash == authorized {
+        return Ok(());
+    }
+    let what = format!("the plan is now {hash}, and only {authorized} was authorised");
+    Err(Problem::new(HResult::WU_E_INVALID_OPERATION, what).hint("Look at `--what-if` again."))
+}
+
+fn nothing_to_do(front: &Front, selection: &Selection, result: SearchResult) -> Result<Exit, Problem> {
+    if front.screen.is_text() {
+        front.screen.line("Nothing to do.");
+        super::search::tell_kept_back(front.screen, &result.kept_back);
+    }
+    let outcome = Outcome {
+        result_code: OperationResultCode::Succeeded,
+        hresult: HResult::S_OK,
+        reboot_required: false,
+        jobs: Vec::new(),
+        ended: Vec::new(),
+        left_out: Vec::new(),
+    };
+    front.result(outcome.document());
+    Ok(if selection.fail_if_none { Exit::NothingToDo } else { Exit::Done })
+}
+
+/// One command's jobs, one after the other, and what came of each update.
+struct Work<'a> {
+    front: &'a Front,
+    outcome: Outcome,
+    /// The updates that may still go on, in order.
+    going: Vec<Update>,
+}
+
+impl<'a> Work<'a> {
+    fn begin(front: &'a Front, selected: Selected, _: &Selection) -> Result<Option<Self>, Problem> {
+        if selected.chosen.is_empty() {
+            return Ok(None);
+        }
+        let outcome = Outcome {
+            result_code: OperationResultCode::Succeeded,
+            hresult: HResult::S_OK,
+            reboot_required: false,
+            jobs: Vec::new(),
+            ended: Vec::new(),
+            left_out: selected.left_out,
+        };
+        Ok(Some(Self { front, outcome, going: selected.chosen }))
+    }
+
+    fn download(&mut self) -> Result<(), Problem> {
+        let updates: Arc<[Update]> = self.going.clone().into();
+        let observer = Observer::new(self.front.screen, self.front.done());
+        let job = self.front.session.create_update_downloader().start(updates, Some(observer))?;
+        self.watch(&job)
+    }
+
+    /// An archive that is not there any more has usually made room for a newer one: fetch the indexes and try those once.
+    fn download_again_after_refresh(&mut self) -> Result<(), Problem> {
+        let gone = |ended: &Ended| ended.hresult == HResult::WU_E_DOWNLOAD_FAILED;
+        let names: Vec<String> =
+            self.outcome.ended.iter().filter(|ended| gone(ended)).map(|ended| source_name(&ended.update).into()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.front.screen.aside("Some archives were not there; fetching the indexes again.");
+        let result = self.front.search("", true)?;
+        self.front.tell_warnings(&result);
+        let newer: Vec<Update> =
+            result.updates.into_iter().filter(|update| names.iter().any(|name| name == source_name(update))).collect();
+        if newer.is_empty() {
+            return Ok(());
+        }
+        let replaced = |ended: &Ended| newer.iter().any(|update| source_name(update) == source_name(&ended.update));
+        self.outcome.ended.retain(|ended| !(gone(ended) && replaced(ended)));
+        let done = std::mem::replace(&mut self.going, newer);
+        self.download()?;
+        let again = std::mem::take(&mut self.going);
+        self.going = done.into_iter().chain(again).collect();
+        Ok(())
+    }
+
+    fn install(&mut self, authorized: Option<PlanHash>) -> Result<(), Problem> {
+        if self.going.is_empty() || self.outcome.result_code == OperationResultCode::Aborted {
+            return Ok(());
+        }
+        self.outcome.ended.retain(|ended| !ended.result_code.is_success());
+        let mut installer = self.front.session.create_update_installer();
+        installer.authorized_plan = authorized;
+        let observer = Observer::new(self.front.screen, self.front.done());
+        let job = installer.start_install(self.going.clone().into(), Some(observer))?;
+        self.watch(&job)
+    }
+
+    fn uninstall(&mut self, authorized: Option<PlanHash>) -> Result<(), Problem> {
+        let mut installer = self.front.session.create_update_installer();
+        installer.authorized_plan = authorized;
+        let observer = Observer::new(self.front.screen, self.front.done());
+        let job = installer.start_uninstall(self.going.clone().into(), Some(observer))?;
+        self.watch(&job)
+    }
+
+    /// Watches a job to its end and sorts its updates into those that go on and those that do not.
+    fn watch<K: Shown>(&mut self, job: &Job<K>) -> Result<(), Problem> {
+        self.outcome.jobs.push(job.id());
+        if self.front.watch(job) == Watched::Left {
+            return Err(left(job));
+        }
+        let (code, hresult, reboot_required) = K::whole(&job.wait());
+        self.outcome.result_code = code;
+        self.outcome.hresult = hresult;
+        self.outcome.reboot_required |= reboot_required;
+        let snapshot = job.progress();
+        self.going.clear();
+        for (update, result) in job.updates().iter().zip(snapshot.update_results()) {
+            if result.result_code().is_success() {
+                self.going.push(update.clone());
+            }
+            let result = K::result(result);
+            self.outcome.ended.push(Ended {
+                update: update.clone(),
+                result_code: result.result_code,
+                hresult: result.hresult,
+                message: result.message,
+                reboot_required: result.reboot_required,
+                kept_configuration: result.kept_configuration,
+            });
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, participle: &str) -> Exit {
+        let codes: Vec<_> = self
+            .outcome
+            .ended
+            .iter()
+            .map(|ended| wua_types::UpdateDownloadResult::new(ended.result_code, ended.hresult, ""))
+            .collect();
+        let aborted = self.outcome.result_code == OperationResultCode::Aborted;
+        let stopped =
+            if aborted { wua_engine::aggregate::Stopped::AtRequest } else { wua_engine::aggregate::Stopped::No };
+        (self.outcome.result_code, self.outcome.hresult) = wua_engine::aggregate::aggregate(&codes, stopped);
+        if self.front.screen.is_text() {
+            self.tell(participle);
+        }
+        self.front.result(self.outcome.document());
+        Exit::of_result(self.outcome.result_code, self.outcome.reboot_required)
+    }
+
+    fn tell(&self, participle: &str) {
+        let outcome = &self.outcome;
+        let screen = self.front.screen;
+        let mut line = format!("{} of {} {participle}", outcome.done(), count(outcome.ended.len(), "update"));
+        if outcome.failed() > 0 {
+            line.push_str(&format!(", {} failed", outcome.failed()));
+        }
+        let stopped = outcome.ended.iter().filter(|ended| ended.result_code == OperationResultCode::Aborted).count();
+        if stopped > 0 {
+            line.push_str(&format!(", {stopped} stopped"));
+        }
+        screen.line(format!("{line}."));
+        if outcome.reboot_required {
+            let titles: Vec<&str> = outcome
+                .ended
+                .iter()
+                .filter(|ended| ended.reboot_required)
+                .map(|ended| source_name(&ended.update))
+                .collect();
+            screen.line(format!("Restart the machine to finish: {}.", titles.join(", ")));
+        }
+    }
+}
+
+/// What to say when the caller leaves a job: an installation goes on, a download ends with us.
+fn left<K: Shown>(job: &Job<K>) -> Problem {
+    let id = job.id();
+    match job.operation() {
+        wua_types::Operation::Install | wua_types::Operation::Uninstall => {
+            Problem::new(HResult::WU_E_CALL_CANCELLED, format!("left job {id}, which goes on"))
+                .hint(format!("Follow it again with `wua attach {id}`."))
+        }
+        _ => Problem::new(HResult::WU_E_CALL_CANCELLED, "the download was stopped")
+            .hint("Run it again: what is complete is kept, and the rest is resumed."),
+    }
+}

@@ -1,0 +1,61 @@
+//! `wua history`: what was done, and what has begun and not ended.
+
+use serde_json::json;
+use wua_engine::state::PublicState;
+
+use crate::documents;
+use crate::exit_code::Exit;
+use crate::front::Front;
+use crate::problem::Problem;
+use crate::report::{explain, outcome_word};
+use crate::text::moment;
+
+pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<Exit, Problem> {
+    let state = PublicState::read(&front.session.machine().folders)?;
+    let wanted = |candidate: uuid::Uuid| job.is_none_or(|job| job == candidate);
+    let entries: Vec<_> =
+        state.history.into_iter().filter(|entry| wanted(entry.job)).take(limit as usize).collect();
+    let unfinished: Vec<_> = state.unfinished.into_iter().filter(|operation| wanted(operation.job)).collect();
+    let screen = front.screen;
+    if screen.is_text() {
+        if entries.is_empty() && unfinished.is_empty() {
+            screen.line("Nothing was done yet.");
+        }
+        for operation in &unfinished {
+            screen.heading(&format!(
+                "unfinished: {} of {} since {}, job {}",
+                operation.operation,
+                operation.titles.join(", "),
+                moment(operation.begun),
+                operation.job
+            ));
+        }
+        let mut last_job = None;
+        for entry in &entries {
+            if last_job != Some(entry.job) {
+                last_job = Some(entry.job);
+                screen.heading(&format!("job {}  by {}", entry.job, entry.client_application_id));
+            }
+            let restart = if entry.reboot_required { "  restart needed" } else { "" };
+            screen.line(format!(
+                "  {}  {:<9} {} {}{restart}",
+                moment(entry.date),
+                entry.operation.word(),
+                outcome_word(entry.result_code),
+                entry.title
+            ));
+            explain(entry.result_code, entry.hresult, &entry.message, screen.width())
+                .into_iter()
+                .filter(|line| !line.trim_start().starts_with("next:"))
+                .for_each(|line| screen.line(line));
+            for path in &entry.kept_configuration {
+                screen.line(format!("          kept your {path}"));
+            }
+        }
+    }
+    front.result(json!({
+        "entries": entries.iter().map(documents::history_entry).collect::<Vec<_>>(),
+        "unfinished": unfinished,
+    }));
+    Ok(Exit::Done)
+}

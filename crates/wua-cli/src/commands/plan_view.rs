@@ -1,0 +1,119 @@
+//! `--what-if`: the plan, its hash, and every reason for leaving something out.
+
+use serde_json::{Value, json};
+use wua_engine::planner::Planned;
+use wua_types::{KeptBack, PlannedChange, Update};
+
+use crate::front::Front;
+use crate::report::finished_line;
+use crate::text::{bytes, count};
+
+/// Prints the plan and what is left out of it.
+pub(crate) fn tell(
+    front: &Front,
+    updates: &[Update],
+    planned: &Planned,
+    left_out: &[(Update, Vec<String>)],
+    kept_back: &[KeptBack],
+) {
+    if front.screen.is_text() {
+        tell_text(front, updates, planned, left_out, kept_back);
+    }
+    front.result(document(updates, planned, left_out, kept_back));
+}
+
+fn tell_text(
+    front: &Front,
+    updates: &[Update],
+    planned: &Planned,
+    left_out: &[(Update, Vec<String>)],
+    kept_back: &[KeptBack],
+) {
+    let screen = front.screen;
+    let plan = &planned.plan;
+    let changed = plan.updates.iter().filter(|update| !update.changes.is_empty()).count();
+    screen.heading(&format!("Would {} {} in {}", plan.operation, count(changed, "update"), batches(plan.batches.len())));
+    for (number, batch) in plan.batches.iter().enumerate() {
+        if plan.batches.len() > 1 {
+            screen.line(format!("  batch {}", number + 1));
+        }
+        for place in batch {
+            let update = &plan.updates[*place];
+            screen.line(format!("  {}", update.title));
+            for change in &update.changes {
+                screen.line(format!("      {}", phrase(change)));
+            }
+        }
+    }
+    let missing: u64 = plan.batches.iter().flatten().map(|place| updates[*place].min_download_size).sum();
+    if missing > 0 {
+        screen.line(format!("  {} to download first", bytes(missing)));
+    }
+    for (place, result) in &planned.known {
+        for line in finished_line(&updates[*place], result, screen.width()) {
+            screen.line(line);
+        }
+    }
+    if !left_out.is_empty() {
+        screen.heading("Left out");
+        for (update, reasons) in left_out {
+            screen.line(format!("  {}: {}", update.title, reasons.join("; ")));
+        }
+    }
+    super::search::tell_kept_back(screen, kept_back);
+    screen.line(format!("plan {}", plan.hash()));
+}
+
+fn batches(count: usize) -> String {
+    if count == 1 { "1 batch".into() } else { format!("{count} batches") }
+}
+
+fn phrase(change: &PlannedChange) -> String {
+    let label = change.label();
+    match (&change.from, &change.to) {
+        (Some(from), Some(to)) if from == to => format!("{label} {to} again"),
+        (Some(from), Some(to)) => format!("{label} {from} -> {to}"),
+        (None, Some(to)) => format!("{label} new, {to}"),
+        (Some(from), None) => format!("{label} {from} removed"),
+        (None, None) => label,
+    }
+}
+
+fn document(
+    updates: &[Update],
+    planned: &Planned,
+    left_out: &[(Update, Vec<String>)],
+    kept_back: &[KeptBack],
+) -> Value {
+    let plan = &planned.plan;
+    let known: Vec<Value> = planned
+        .known
+        .iter()
+        .map(|(place, result)| {
+            let update = &updates[*place];
+            json!({
+                "id": update.id(), "title": update.title, "result_code": result.result_code,
+                "hresult": result.hresult, "message": result.message,
+            })
+        })
+        .collect();
+    let filtered: serde_json::Map<String, Value> = left_out
+        .iter()
+        .map(|(update, reasons)| {
+            let mut object = crate::documents::update(update);
+            object.insert("filtered_reasons".into(), json!(reasons));
+            (update.id().to_string(), Value::Object(object))
+        })
+        .collect();
+    json!({
+        "operation": plan.operation.word(),
+        "plan_hash": plan.hash().to_string(),
+        "updates": plan.updates.iter().filter(|update| !update.changes.is_empty()).map(|update| json!({
+            "id": update.identity.update_id, "title": update.title, "changes": update.changes,
+        })).collect::<Vec<_>>(),
+        "batches": plan.batches,
+        "without_change": known,
+        "filtered_updates": filtered,
+        "kept_back": kept_back,
+    })
+}

@@ -1,0 +1,15 @@
+//! The engine against scripted sources and handlers: one file a theme, no package manager, no sleeping.
+
+mod aborting;
+mod batches;
+mod common;
+mod downloading;
+mod following;
+mod hostile_handlers;
+mod installing;
+mod plans;
+mod properties;
+mod remembering;
+mod searching;
+mod starting;
+mod taking_back;

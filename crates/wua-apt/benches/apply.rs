@@ -31,18 +31,36 @@ fn main() -> Outcome<()> {
     let mut peer = Vec::new();
     for run in 0..RUNS {
         // In turn, so that whatever else the machine does hits both sides.
-        let pair = if run % 2 == 0 { [true, false] } else { [false, true] };
+        let pair = if run % 2 == 0 {
+            [true, false]
+        } else {
+            [false, true]
+        };
         for is_ours in pair {
             let folder = tempfile::tempdir()?;
             let machine = Machine::new(folder.path())?;
-            if is_ours { ours.push(machine.apply()?) } else { peer.push(machine.apt_get()?) }
+            if is_ours {
+                ours.push(machine.apply()?)
+            } else {
+                peer.push(machine.apt_get()?)
+            }
         }
     }
-    let extra: Vec<_> = ours.iter().zip(&peer).map(|(ours, peer)| ours.saturating_sub(*peer)).collect();
+    let extra: Vec<_> = ours
+        .iter()
+        .zip(&peer)
+        .map(|(ours, peer)| ours.saturating_sub(*peer))
+        .collect();
     let [ours, peer, extra] = [ours, peer, extra].map(median);
     println!("{PACKAGES} updates in one batch, medians of {RUNS} pairs");
-    println!("apt-get alone {peer:>10.1?}\nwua           {ours:>10.1?}\nmore          {extra:>10.1?} (bar {BAR:?})");
-    if extra > BAR { Err("over the bar".into()) } else { Ok(()) }
+    println!(
+        "apt-get alone {peer:>10.1?}\nwua           {ours:>10.1?}\nmore          {extra:>10.1?} (bar {BAR:?})"
+    );
+    if extra > BAR {
+        Err("over the bar".into())
+    } else {
+        Ok(())
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -57,20 +75,31 @@ struct Machine {
 
 impl Machine {
     fn new(folder: &Path) -> Outcome<Self> {
-        let recipe = Recipe { updates: PACKAGES, ..Recipe::default() };
+        let recipe = Recipe {
+            updates: PACKAGES,
+            ..Recipe::default()
+        };
         let practice = PracticeMachine::create(&folder.join("machine"), &recipe)?;
         practice.apt_get(&["-y", "-q", "-d", "upgrade", "--with-new-pkgs"])?;
         let store = ContentStore::new(practice.root().join("var/lib/wua/store"));
         let mut updates = Vec::new();
         for entry in fs::read_dir(practice.root().join("var/cache/apt/archives"))? {
             let path = entry?.path();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".deb"))
+            let Some(name) = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|name| name.strip_suffix(".deb"))
             else {
                 continue;
             };
             let fields: Vec<_> = name.split('_').collect();
-            let [name, version, architecture] = fields[..] else { return Err("an odd archive".into()) };
-            let from = practice.dpkg_state(name).map(|(_, version)| version).filter(|version| !version.is_empty());
+            let [name, version, architecture] = fields[..] else {
+                return Err("an odd archive".into());
+            };
+            let from = practice
+                .dpkg_state(name)
+                .map(|(_, version)| version)
+                .filter(|version| !version.is_empty());
             let content = store.put(&path, None, name, Origin::Downloaded)?;
             let change = PlannedChange {
                 name: name.into(),
@@ -108,17 +137,30 @@ impl Machine {
         let start = Instant::now();
         apply(&tree, &batch, &ApplyOptions::default(), &mut counter)?;
         let time = start.elapsed();
-        if counter.succeeded == members.len() { Ok(time) } else { Err("not all updates succeeded".into()) }
+        if counter.succeeded == members.len() {
+            Ok(time)
+        } else {
+            Err("not all updates succeeded".into())
+        }
     }
 
     fn apt_get(&self) -> Outcome<Duration> {
         let changes = self.updates.iter().flat_map(|update| &update.changes);
-        let wanted = changes.map(|change| format!("{}={}", change.name, change.to.as_deref().unwrap_or_default()));
-        let arguments: Vec<_> = ["-y", "-q", "install"].map(Into::into).into_iter().chain(wanted).collect();
+        let wanted =
+            changes.map(|change| format!("{}={}", change.name, change.to.as_deref().unwrap_or_default()));
+        let arguments: Vec<_> = ["-y", "-q", "install"]
+            .map(Into::into)
+            .into_iter()
+            .chain(wanted)
+            .collect();
         let start = Instant::now();
         let output = self.practice.apt_get::<String>(&arguments)?;
         let time = start.elapsed();
-        if output.status.success() { Ok(time) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
+        if output.status.success() {
+            Ok(time)
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into())
+        }
     }
 }
 

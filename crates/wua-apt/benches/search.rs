@@ -281,10 +281,8 @@ fn copy_lists(lists: &Path, form: Form) -> Outcome<u64> {
 
 /// The most anonymous memory, in KiB, that a process of its own has during one search.
 fn memory_of_a_search(root: &Path) -> Outcome<u64> {
-    let output = Command::new(std::env::current_exe()?)
-        .arg(MEMORY_OF)
-        .arg(root)
-        .output()?;
+    // Not by its path: a build in the meantime may have replaced the file.
+    let output = Command::new("/proc/self/exe").arg(MEMORY_OF).arg(root).output()?;
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 

@@ -67,6 +67,8 @@ pub(crate) fn download(
         download.fetch(&portion)?;
         download.settle();
     }
+    // The last portion may have been empty because nothing fits.
+    download.settle();
     download.tell_aborted();
     changelog::prune(store);
     Ok(())

@@ -17,20 +17,32 @@ use wua_types::{PlannedUpdate, UpdateOperation};
 
 const ROOT: &str = "WUA_TEST_KEEPER";
 const SCRIPT: &str = "the maintainer script of slow";
-const OPTIONS: ApplyOptions = ApplyOptions { lock_limit: None, quiet_after: Duration::ZERO };
+const OPTIONS: ApplyOptions = ApplyOptions {
+    lock_limit: None,
+    quiet_after: Duration::ZERO,
+};
 
 /// Not a test: the keeper that is going to die.
 #[test]
 #[ignore = "started by the other test"]
 fn keeps() {
-    let Some(root) = std::env::var_os(ROOT) else { return };
+    let Some(root) = std::env::var_os(ROOT) else {
+        return;
+    };
     let root = Path::new(&root);
     let plan = std::fs::read(root.join("plan.json")).expect("plan");
     let plan: Vec<PlannedUpdate> = serde_json::from_slice(&plan).expect("plan");
     let store = ContentStore::new(root.join("var/lib/wua/store"));
     let folder = root.join("var/lib/wua/jobs/test");
     let operation = UpdateOperation::Installation;
-    let batch = Batch { operation, plan: &plan, members: &[0, 1], number: 7, folder: &folder, store: &store };
+    let batch = Batch {
+        operation,
+        plan: &plan,
+        members: &[0, 1],
+        number: 7,
+        folder: &folder,
+        store: &store,
+    };
     let mut record = Record::on_waiting(|wait| {
         writeln!(std::io::stdout(), "\n{}", wait.what).expect("told");
         Want::Nothing
@@ -46,9 +58,14 @@ fn a_run_survives_its_keeper_and_is_followed_by_the_next() {
         vec![upgrade("other", |new| new.depends("slow (>= 2)"))],
     ]);
     let root = scene.machine.root();
-    scene.write("plan.json", &serde_json::to_string(&scene.updates).expect("plain values"));
+    scene.write(
+        "plan.json",
+        &serde_json::to_string(&scene.updates).expect("plain values"),
+    );
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "keeps", "--ignored", "--nocapture"]).env(ROOT, root);
+    command
+        .args(["--exact", "keeps", "--ignored", "--nocapture"])
+        .env(ROOT, root);
     let mut keeper = command.stdout(Stdio::piped()).spawn().expect("started");
     let lines = BufReader::new(keeper.stdout.take().expect("piped")).lines();
     assert!(lines.map_while(Result::ok).any(|line| line == SCRIPT));
@@ -61,12 +78,33 @@ fn a_run_survives_its_keeper_and_is_followed_by_the_next() {
         }
         Want::Nothing
     });
-    let end = scene.apply(UpdateOperation::Installation, &scene.updates, &[0, 1], &OPTIONS, &mut record);
+    let end = scene.apply(
+        UpdateOperation::Installation,
+        &scene.updates,
+        &[0, 1],
+        &OPTIONS,
+        &mut record,
+    );
     assert_eq!(end.expect("applied"), BatchEnd::Done);
     assert!(record.succeeded(0) && record.succeeded(1), "{:?}", record.story);
-    assert!(record.waits.iter().flatten().any(|wait| wait.what.ends_with("started before this keeper")));
-    assert_eq!(std::fs::read_to_string(root.join("ran")).expect("written"), "once\n");
+    assert!(
+        record
+            .waits
+            .iter()
+            .flatten()
+            .any(|wait| wait.what.ends_with("started before this keeper"))
+    );
+    assert_eq!(
+        std::fs::read_to_string(root.join("ran")).expect("written"),
+        "once\n"
+    );
     let runs = scene.job().read_dir().expect("folder").flatten();
-    let runs = runs.filter(|entry| entry.file_name().to_string_lossy().starts_with("run-")).count();
-    assert_eq!(runs, 1, "the second keeper had nothing left to run: {:?}", record.story);
+    let runs = runs
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("run-"))
+        .count();
+    assert_eq!(
+        runs, 1,
+        "the second keeper had nothing left to run: {:?}",
+        record.story
+    );
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use wua_engine::jobs::JobSummary;
 use wua_types::{
     HResult, InstallationImpact, InstallationRebootBehavior, KeptBack, OperationResultCode, PackageChange, SearchResult,
-    Update, UpdateException, UpdateHistoryEntry,
+    Update, UpdateException, UpdateHistoryEntry, UpdateInstallationResult,
 };
 
 /// One update.
@@ -163,6 +163,20 @@ pub(crate) fn history_entry(entry: &UpdateHistoryEntry) -> Value {
         "user_id": entry.user_id,
         "kept_configuration": entry.kept_configuration,
         "support_url": entry.support_url,
+    })
+}
+
+/// One update of a job that was followed.
+pub(crate) fn attached(update: &Update, result: &UpdateInstallationResult) -> Value {
+    json!({
+        "id": update.id(),
+        "title": update.title,
+        "result_code": result.result_code,
+        "hresult": result.hresult,
+        "reboot_required": result.reboot_required,
+        "unmapped_result_code": result.unmapped_result_code,
+        "message": result.message,
+        "kept_configuration": result.kept_configuration,
     })
 }
 

@@ -119,23 +119,7 @@ impl Front {
 
     /// The last word of a command: its document, where one is wanted.
     pub(crate) fn result(&self, document: Value) {
-        match self.screen.format {
-            Format::Text => {}
-            Format::Json => self.screen.document(&document),
-            Format::Jsonl => {
-                let mut object = document;
-                if let Value::Object(object) = &mut object {
-                    object.insert("event".into(), "result".into());
-                    object.insert("time".into(), jiff::Timestamp::now().to_string().into());
-                }
-                self.screen.document(&object);
-            }
-        }
-    }
-
-    /// How long until `--timeout`, for commands without a job.
-    pub(crate) fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.screen.result(document);
     }
 }
 

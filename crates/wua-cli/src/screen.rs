@@ -63,11 +63,18 @@ impl Screen {
         self.line(style(text).bold().to_string());
     }
 
-    /// The one JSON document, or the last line of many.
-    pub(crate) fn document(self, value: &serde_json::Value) {
+    /// The last word of a command: its document, where one is wanted.
+    pub(crate) fn result(self, mut document: serde_json::Value) {
         match self.format {
-            Format::Jsonl => self.line(value.to_string()),
-            _ => self.line(serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())),
+            Format::Text => {}
+            Format::Json => self.line(serde_json::to_string_pretty(&document).unwrap_or_else(|_| document.to_string())),
+            Format::Jsonl => {
+                if let serde_json::Value::Object(object) = &mut document {
+                    object.insert("event".into(), "result".into());
+                    object.insert("time".into(), jiff::Timestamp::now().to_string().into());
+                }
+                self.line(document.to_string());
+            }
         }
     }
 

@@ -95,6 +95,8 @@ pub fn attach(
         .observer(observer)
         .start()
         .map_err(|error| failed(&error))?;
+    // Before the caller has the job, so that a wish has reached the keeper when the request returns.
+    pass_on_aborts(&folder, &feed);
     thread::Builder::new()
         .name("wua-follow".into())
         .spawn(move || follow(&folder, feed))

@@ -137,7 +137,8 @@ pub trait UpdateHandler: Send + Sync {
     /// The machine's state cannot be read.
     fn still_installed(&self, updates: &[&InstalledUpdate]) -> Result<Vec<bool>, Failure>;
 
-    /// What installing `updates` would exactly change now. Touches nothing; blocks as long as the package manager's solver.
+    /// What installing `updates` would exactly change now, whether or not their content is here. Touches nothing; blocks as long
+    /// as the package manager's solver.
     ///
     /// # Errors
     /// The package manager cannot be asked.

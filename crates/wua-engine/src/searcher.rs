@@ -200,7 +200,7 @@ fn as_installed(
     let mut update = record.installed.update.clone();
     let undo = crate::undo::look(&record.installed, contents);
     mark_installed(&mut update);
-    update.is_downloaded = update.packages().iter().all(|change| match &change.content {
+    update.is_downloaded = update.packages_to_have().iter().all(|change| match &change.content {
         Some(content) => store.has(&content.sha256),
         None => true,
     });

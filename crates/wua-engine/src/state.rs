@@ -638,7 +638,7 @@ mod tests {
         state.begin(&operation).expect("begun");
         assert_eq!(
             PublicState::read(&folders).expect("reads").unfinished,
-            [operation.clone()]
+            std::slice::from_ref(&operation)
         );
         state.end(operation.job).expect("ended");
         assert!(PublicState::read(&folders).expect("reads").unfinished.is_empty());

@@ -10,11 +10,6 @@ pub struct Undo {
     repacked: Vec<String>,
 }
 
-/// The label under which the store keeps the archive of one package version.
-pub fn content_label(name: &str, architecture: &str, version: &str) -> String {
-    format!("deb {name} {architecture} {version}")
-}
-
 /// Everything in the store. A store that cannot be read has nothing to offer; why is said when the undo is begun.
 pub fn contents(store: &ContentStore) -> Vec<Content> {
     store.list().unwrap_or_default()
@@ -28,8 +23,7 @@ pub fn look(installed: &InstalledUpdate, contents: &[Content]) -> Undo {
     };
     for change in &installed.changes {
         let Some(from) = &change.from else { continue };
-        let label = content_label(&change.name, &change.architecture, from);
-        let found = contents.iter().filter(|content| content.label == label);
+        let found = contents.iter().filter(|content| is_of(content, &change.name, from));
         match found.min_by_key(|content| content.origin == Origin::Repacked) {
             None => undo.missing.push(format!("{} {from}", change.label())),
             Some(content) if content.origin == Origin::Repacked => {

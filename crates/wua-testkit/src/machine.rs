@@ -60,7 +60,7 @@ impl TestMachine {
 
     /// A machine with all its parts.
     pub fn with(handler: ScriptedHandler, source: ScriptedSource, policy: Policy) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = temporary_folder();
         let (handler, source) = (Arc::new(handler), Arc::new(source));
         let machine = Machine {
             folders: Folders::new(folder.path()),
@@ -194,6 +194,13 @@ impl TestMachine {
     pub fn job_folders(&self) -> usize {
         fs::read_dir(self.folders().jobs()).map_or(0, Iterator::count)
     }
+}
+
+/// A folder in memory where the system has such a place: the engine writes durably, and disks are slow at that.
+fn temporary_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .expect("a temporary folder")
 }
 
 fn parse<T: for<'a> serde::Deserialize<'a>>(text: &[u8]) -> T {

@@ -118,6 +118,10 @@ pub struct Update {
     /// The package that an update which is no bundle changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<PackageChange>,
+    /// Packages of other updates without which this one cannot be installed. A download brings their archives too, and an
+    /// installation takes them along where the updates they belong to are not installed with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<PackageChange>,
     /// Whether it was installed at the time of the search.
     pub is_installed: bool,
     /// Whether all its content was in the content store at the time of the search.
@@ -195,6 +199,7 @@ impl Update {
             categories: Vec::new(),
             bundled_updates: Vec::new(),
             package: None,
+            needs: Vec::new(),
             is_installed: false,
             is_downloaded: false,
             is_hidden: false,
@@ -238,6 +243,12 @@ impl Update {
         let own = self.package.iter();
         own.chain(self.bundled_updates.iter().flat_map(|child| child.packages()))
             .collect()
+    }
+
+    /// Every package whose archive has to be here before the update can be installed: its own, and those of other updates that
+    /// it needs.
+    pub fn packages_to_have(&self) -> Vec<&PackageChange> {
+        self.packages().into_iter().chain(&self.needs).collect()
     }
 
     /// Makes this the bundle of `children`, and derives from them what rules R34 and R35 say.

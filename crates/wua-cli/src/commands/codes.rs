@@ -17,9 +17,8 @@ pub(crate) fn run(screen: Screen, code: Option<HResult>) -> Result<Exit, Problem
                 for info in HResult::ALL {
                     screen.line(format!("{}  {:<48} {}", info.value, info.name, info.meaning));
                 }
-            } else {
-                screen.document(&json!({ "codes": HResult::ALL.iter().map(document).collect::<Vec<_>>() }));
             }
+            screen.result(json!({ "codes": HResult::ALL.iter().map(document).collect::<Vec<_>>() }));
             Ok(Exit::Done)
         }
     }
@@ -31,7 +30,7 @@ fn one(screen: Screen, code: HResult) -> Result<Exit, Problem> {
         return Err(problem.hint("`wua codes` lists all of them."));
     };
     if !screen.is_text() {
-        screen.document(&document(info));
+        screen.result(json!({ "codes": [document(info)] }));
         return Ok(Exit::Done);
     }
     screen.heading(&format!("{} {}", info.value, info.name));

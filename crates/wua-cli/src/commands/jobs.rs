@@ -52,10 +52,11 @@ pub(crate) fn attach(front: &Front, job: Uuid) -> Result<Exit, Problem> {
     let outcome = job.wait();
     let done = outcome.updates.iter().filter(|update| update.result_code.is_success()).count();
     front.screen.aside(format!("{done} of {} done.", count(outcome.updates.len(), "update")));
-    let titles = job.updates().iter().map(|update| (update.id(), update.title.clone()));
-    let updates: Vec<_> = titles
+    let updates: Vec<_> = job
+        .updates()
+        .iter()
         .zip(&outcome.updates)
-        .map(|((id, title), result)| serde_json::json!({ "id": id, "title": title, "result": result }))
+        .map(|(update, result)| documents::attached(update, result))
         .collect();
     front.result(serde_json::json!({
         "job": job.id(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wua_engine::planner::Planned;
-use wua_types::{KeptBack, PlannedChange, Update};
+use wua_types::{InstallPlan, KeptBack, PlannedChange, Update};
 
 use crate::front::Front;
 use crate::report::finished_line;
@@ -45,7 +45,7 @@ fn tell_text(
             }
         }
     }
-    let missing: u64 = plan.batches.iter().flatten().map(|place| updates[*place].min_download_size).sum();
+    let missing = to_download(plan, updates);
     if missing > 0 {
         screen.line(format!("  {} to download first", bytes(missing)));
     }
@@ -62,6 +62,11 @@ fn tell_text(
     }
     super::search::tell_kept_back(screen, kept_back);
     screen.line(format!("plan {}", plan.hash()));
+}
+
+/// Bytes that have to be fetched before the plan can be carried out.
+fn to_download(plan: &InstallPlan, updates: &[Update]) -> u64 {
+    plan.batches.iter().flatten().map(|place| updates[*place].min_download_size).sum()
 }
 
 fn batches(count: usize) -> String {
@@ -111,7 +116,9 @@ fn document(
         "updates": plan.updates.iter().filter(|update| !update.changes.is_empty()).map(|update| json!({
             "id": update.identity.update_id, "title": update.title, "changes": update.changes,
         })).collect::<Vec<_>>(),
-        "batches": plan.batches,
+        "download_size": to_download(plan, updates),
+        "batches": plan.batches.iter().map(|batch| batch.iter().map(|place| updates[*place].id()).collect::<Vec<_>>())
+            .collect::<Vec<_>>(),
         "without_change": known,
         "filtered_updates": filtered,
         "kept_back": kept_back,

@@ -18,8 +18,7 @@ pub(crate) fn create(screen: Screen, dir: &Path, updates: u16, seed: u64, with: 
     if screen.is_text() {
         screen.aside(format!("Made a practice machine in {root}. Look at it with:"));
         screen.aside(format!("  wua --root {root} search"));
-    } else {
-        screen.document(&json!({ "root": machine.root(), "archive": machine.archive().root() }));
     }
+    screen.result(json!({ "root": machine.root(), "archive": machine.archive().root() }));
     Ok(Exit::Done)
 }

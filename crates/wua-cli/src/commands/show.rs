@@ -28,19 +28,14 @@ pub(crate) fn run(front: &Front, selector: &Selector) -> Result<Exit, Problem> {
             tell(front, update);
         }
     }
-    let mut documents = fitting.iter().map(|update| {
+    let documents = fitting.iter().map(|update| {
         let mut document = documents::update(update);
         document.insert("changelog".into(), update.release_notes.clone().into());
         document.insert("uninstallation_notes".into(), update.uninstallation_notes.clone().into());
         document.insert("eula_text".into(), update.eula_text.clone().into());
         serde_json::Value::Object(document)
     });
-    if let (Some(first), true) = (documents.next(), fitting.len() == 1) {
-        front.result(first);
-    } else {
-        let all: Vec<_> = fitting.iter().map(|update| serde_json::Value::Object(documents::update(update))).collect();
-        front.result(serde_json::json!({ "updates": all }));
-    }
+    front.result(serde_json::json!({ "updates": documents.collect::<Vec<_>>() }));
     Ok(Exit::Done)
 }
 

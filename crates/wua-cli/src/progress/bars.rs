@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wua_types::event::AnyProgress;
-use wua_types::{HResult, OperationResultCode, Update, UpdateInstallationResult};
+use wua_types::{HResult, Operation, OperationResultCode, Update, UpdateInstallationResult};
 
 use super::{Story, Teller, View, gerund, waiting_phrase};
 use crate::report::{finished_line, warning_line};
@@ -14,6 +14,8 @@ use crate::text::{bytes, count, duration, shorten};
 
 pub(super) struct Bars {
     screen: Screen,
+    /// Downloads tell only what went wrong: what went well is told once more when it is installed.
+    successes: bool,
     all: MultiProgress,
     whole: ProgressBar,
     own: ProgressBar,
@@ -37,6 +39,7 @@ impl Bars {
             own: bar(&format!("  current [{{bar:{columns}}}] {{pos:>3}} %  {{msg}}")),
             note: bar("  {msg}"),
             titles: story.updates.iter().map(|update| update.title.clone()).collect(),
+            successes: story.operation != Operation::Download,
             screen,
             all,
         }
@@ -81,6 +84,9 @@ impl Teller for Bars {
     }
 
     fn finished(&mut self, _: usize, update: &Update, result: &UpdateInstallationResult) {
+        if result.result_code == OperationResultCode::Succeeded && !self.successes {
+            return;
+        }
         for line in finished_line(update, result, self.screen.width()) {
             self.above(&line);
         }

@@ -1,7 +1,7 @@
 //! Progress where the output is no terminal: a line when something begins, waits, or ends.
 
 use wua_types::event::AnyProgress;
-use wua_types::{HResult, OperationResultCode, Update, UpdateInstallationResult};
+use wua_types::{HResult, Operation, OperationResultCode, Update, UpdateInstallationResult};
 
 use super::{Story, Teller, View, gerund, waiting_phrase};
 use crate::report::{finished_line, warning_line};
@@ -10,6 +10,8 @@ use crate::text::count;
 
 pub(super) struct Lines {
     screen: Screen,
+    /// Downloads tell only what went wrong: what went well is told once more when it is installed.
+    successes: bool,
     titles: Vec<String>,
     current: Option<usize>,
     waiting: Option<String>,
@@ -19,13 +21,15 @@ impl Lines {
     pub(super) fn begin(screen: Screen, story: Story<'_>) -> Self {
         screen.line(format!("{} {}", gerund(story.operation), count(story.updates.len(), "update")));
         let titles = story.updates.iter().map(|update| update.title.clone()).collect();
-        Self { screen, titles, current: None, waiting: None }
+        let successes = story.operation != Operation::Download;
+        Self { screen, successes, titles, current: None, waiting: None }
     }
 }
 
 impl Teller for Lines {
     fn progress(&mut self, view: &View, _: &dyn Fn() -> AnyProgress) {
-        if view.result_code == OperationResultCode::InProgress && self.current != Some(view.index) {
+        let began = view.result_code == OperationResultCode::InProgress && self.current != Some(view.index);
+        if self.successes && began {
             self.current = Some(view.index);
             let title = self.titles.get(view.index).map_or("", String::as_str);
             self.screen.line(format!("  {:>3} %  {title}: {}", view.whole, view.truth.phase.word()));
@@ -40,6 +44,9 @@ impl Teller for Lines {
     }
 
     fn finished(&mut self, _: usize, update: &Update, result: &UpdateInstallationResult) {
+        if result.result_code == OperationResultCode::Succeeded && !self.successes {
+            return;
+        }
         for line in finished_line(update, result, self.screen.width()) {
             self.screen.line(line);
         }

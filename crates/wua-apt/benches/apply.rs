@@ -24,7 +24,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const RUNS: usize = 9;
 const PACKAGES: usize = 20;
-const BAR: Duration = Duration::from_millis(100);
+const BAR: f64 = 100.0;
 
 fn main() -> Outcome<()> {
     let mut ours = Vec::new();
@@ -40,32 +40,35 @@ fn main() -> Outcome<()> {
             let folder = tempfile::tempdir()?;
             let machine = Machine::new(folder.path())?;
             if is_ours {
-                ours.push(machine.apply()?)
+                ours.push(milliseconds(machine.apply()?))
             } else {
-                peer.push(machine.apt_get()?)
+                peer.push(milliseconds(machine.apt_get()?))
             }
         }
     }
-    let extra: Vec<_> = ours
-        .iter()
-        .zip(&peer)
-        .map(|(ours, peer)| ours.saturating_sub(*peer))
-        .collect();
-    let [ours, peer, extra] = [ours, peer, extra].map(median);
-    println!("{PACKAGES} updates in one batch, medians of {RUNS} pairs");
+    let fastest = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
+    let least = fastest(&ours) - fastest(&peer);
+    let more = median(ours.iter().zip(&peer).map(|(ours, peer)| ours - peer).collect());
+    println!("{PACKAGES} updates in one batch, {RUNS} pairs, in milliseconds");
+    println!("apt-get alone {:>8.0}", median(peer));
+    println!("wua           {:>8.0}", median(ours));
     println!(
-        "apt-get alone {peer:>10.1?}\nwua           {ours:>10.1?}\nmore          {extra:>10.1?} (bar {BAR:?})"
+        "more          {more:>8.0} (median of the pairs, bar {BAR}), {least:.0} (fastest against fastest)"
     );
-    if extra > BAR {
+    if more > BAR {
         Err("over the bar".into())
     } else {
         Ok(())
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
     times[times.len() / 2]
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 struct Machine {

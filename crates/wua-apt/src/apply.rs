@@ -12,22 +12,26 @@ use std::time::Duration;
 
 use wua_engine::Failure;
 use wua_engine::handler::{Batch, BatchContext, BatchEnd};
-use wua_engine::store::{StoreError, io_code};
-use wua_types::{HResult, OperationResultCode, PlannedChange, UpdateInstallationResult};
+use wua_engine::store::io_code;
+use wua_types::{HResult, PlannedChange, UpdateInstallationResult};
 
+use crate::archives::{authorised, link_archives};
 use crate::command;
-use crate::confirm::{self, ConfirmError, ConfirmedPackage};
+use crate::confirm;
 use crate::driver::{Driver, Ended, failure};
-use crate::gate::{self, Authorised, Difference, Gate, SeenStep, Verdict};
+use crate::gate::{Gate, Verdict};
 use crate::last_words;
 use crate::outcome;
+use crate::refused::{no_gate, refused};
 use crate::restart::read_database;
 use crate::run::printed;
 use crate::tree::AptTree;
-use crate::watch::archive_name;
 
 /// How much of a terminal log is looked through for last words.
-const LOG_END: u64 = 256 << 10;
+pub(crate) const LOG_END: u64 = 256 << 10;
+
+/// Stands for the restart among what was warned of.
+const RESTART: &str = " restart";
 
 /// What may be chosen about waiting.
 #[derive(Clone, Debug)]
@@ -79,7 +83,7 @@ pub fn apply(
 }
 
 /// What follows an attempt. Each leaves fewer updates without a result, or tries them one by one: so it ends.
-enum Next {
+pub(crate) enum Next {
     /// Every update of the group has its result.
     Settled,
     /// These run again, for others of the group are final now.
@@ -130,7 +134,7 @@ fn attempt(driver: &mut Driver<'_, '_>, group: &[usize], cx: &mut dyn BatchConte
     let folder = format!("archives-{tag}");
     let archives = driver.batch.folder.join(&folder);
     open.retain(
-        |(update, changes)| match link_archives(driver, changes, &archives) {
+        |(update, changes)| match link_archives(driver.batch.store, changes, &archives) {
             Ok(()) => true,
             Err(result) => {
                 driver.tell(*update, result, cx);
@@ -183,16 +187,8 @@ fn run_apt(
         Gate::prepare(driver.batch.folder, &driver.inside, tag, authorised.clone()).map_err(failure)?;
     let mut command = command::apply(driver.tree, operation, changes, archives);
     gate.guard(&mut command);
-    let mut ended = driver.run(tag.to_owned(), &command, cx)?;
-    let mut verdict = gate.verdict();
-    while verdict == Verdict::NotReached && ended.met_lock && ended.status != Some(0) {
-        // Somebody was faster than apt, whose own short wait is over: wait visibly and try again.
-        driver.wait_for_locks(cx)?;
-        let tag = driver.next_tag();
-        ended = driver.run(tag, &command, cx)?;
-        verdict = gate.verdict();
-    }
-    match verdict {
+    let ended = driver.run(tag.to_owned(), &command, cx)?;
+    match gate.verdict() {
         Verdict::Refused(differences) => Ok(refused(driver, group, &differences, cx)),
         Verdict::NotReached => {
             let outside = driver.batch.folder.join(format!("archives-{tag}"));
@@ -201,114 +197,6 @@ fn run_apt(
         }
         Verdict::Passed => settle(driver, group, Some(&ended), cx),
     }
-}
-
-/// The gate refused apt's plan: nothing was touched in this run.
-fn refused(
-    driver: &mut Driver<'_, '_>,
-    group: &[usize],
-    differences: &[Difference],
-    cx: &mut dyn BatchContext,
-) -> Next {
-    let owner = |difference: &Difference| {
-        driver
-            .batch
-            .plan
-            .iter()
-            .position(|planned| planned.changes.iter().any(|change| is_about(difference, change)))
-    };
-    let owners: Vec<_> = differences
-        .iter()
-        .map(|difference| (difference, owner(difference)))
-        .collect();
-    let others: Option<BTreeSet<_>> = owners
-        .iter()
-        .map(|(difference, owner)| {
-            owner.filter(|owner| difference.is_extra && is_planned(driver, *owner, difference))
-        })
-        .collect();
-    let touched = driver
-        .watch
-        .packages
-        .iter()
-        .any(|package| package.steps.done() > 0);
-    if let Some(others) = others
-        && !touched
-        && others.iter().all(|other| !driver.batch.members.contains(other))
-    {
-        return Next::NeedsAlso(others.into_iter().collect());
-    }
-    let mut rest = Vec::new();
-    for &update in group {
-        let own: Vec<_> = owners
-            .iter()
-            .filter(|(_, owner)| *owner == Some(update))
-            .map(|(own, _)| *own)
-            .collect();
-        match own.is_empty() {
-            true => rest.push(update),
-            false => driver.tell(update, outcome::refusal(refusal_code(&own), sentences(&own)), cx),
-        }
-    }
-    match rest.len() {
-        0 => Next::Settled,
-        left if left < group.len() => Next::Again(rest),
-        1 => {
-            let all: Vec<_> = differences.iter().collect();
-            driver.tell(rest[0], outcome::refusal(refusal_code(&all), sentences(&all)), cx);
-            Next::Settled
-        }
-        _ => Next::Apart(rest),
-    }
-}
-
-/// apt ended before the gate: its solver said no, or it wants an archive that nobody authorised and that is not here. A
-/// simulation tells which.
-fn no_gate(
-    driver: &mut Driver<'_, '_>,
-    group: &[usize],
-    authorised: &[Authorised],
-    plan: Result<Vec<ConfirmedPackage>, ConfirmError>,
-    ended: &Ended,
-    cx: &mut dyn BatchContext,
-) -> Next {
-    if let Ok(plan) = &plan {
-        let steps = plan.iter().map(|package| {
-            let step = SeenStep {
-                old: package.from.clone(),
-                new: package.to.clone(),
-                file: None,
-            };
-            ((package.name.clone(), package.architecture.clone()), step)
-        });
-        // The same version once more is in no simulated plan.
-        let shown: Vec<_> = authorised
-            .iter()
-            .filter(|step| step.old != step.new)
-            .cloned()
-            .collect();
-        let differences = gate::compare(&shown, steps.collect());
-        if !differences.is_empty() {
-            return refused(driver, group, &differences, cx);
-        }
-    }
-    if group.len() > 1 {
-        return Next::Apart(group.to_vec());
-    }
-    let errors = last_words::of_apt(&printed(driver.batch.folder, &ended.tag, LOG_END));
-    let message = match plan {
-        Err(error) => error.to_string(),
-        Ok(_) if errors.is_empty() => "apt-get ended without a plan and without a word".into(),
-        Ok(_) => format!("apt-get refused: {}", errors.join(" / ")),
-    };
-    for &update in group {
-        driver.tell(
-            update,
-            outcome::refusal(outcome::refused_by_apt(&errors), message.clone()),
-            cx,
-        );
-    }
-    Next::Settled
 }
 
 /// Reads states back, lets dpkg finish what it can, and tells each update its result as far as it is final.
@@ -325,7 +213,6 @@ fn settle(
         driver.watch.errors.iter().any(|error| is_about(&error.item))
     };
     if outcome::needs_configuring(&database, |package| failed(driver, &package.name)) {
-        driver.wait_for_locks(cx)?;
         let tag = driver.next_tag();
         driver.run(tag, &command::configure_all(driver.tree), cx)?;
         database = read_database(driver.tree)?;
@@ -414,7 +301,9 @@ fn warn(driver: &mut Driver<'_, '_>, restart_for: Option<String>, cx: &mut dyn B
     }
     let items: Vec<_> = known.into_iter().map(|(item, _)| item.clone()).collect();
     driver.warned.extend(items);
-    if let Some(packages) = restart_for {
+    if let Some(packages) = restart_for
+        && driver.warned.insert(RESTART.into())
+    {
         let who = if packages.is_empty() {
             "a package".into()
         } else {
@@ -443,89 +332,4 @@ fn is_made(
         own.any(|package| package.steps.done() == package.steps.total())
     };
     outcome::is_made(change, database) && (!again || was_done())
-}
-
-fn is_about(difference: &Difference, change: &PlannedChange) -> bool {
-    change.name == difference.name && change.architecture == difference.architecture
-}
-
-fn is_planned(driver: &Driver<'_, '_>, update: usize, difference: &Difference) -> bool {
-    let changes = &driver.batch.plan[update].changes;
-    changes
-        .iter()
-        .any(|change| is_about(difference, change) && change.to == difference.wanted)
-}
-
-fn refusal_code(differences: &[&Difference]) -> HResult {
-    if differences.iter().any(|difference| difference.is_altered) {
-        HResult::WU_E_DM_INCORRECTFILEHASH
-    } else if differences.iter().any(|difference| difference.is_extra) {
-        HResult::WU_E_INVALID_RELATIONSHIP
-    } else {
-        HResult::WU_E_NOT_APPLICABLE
-    }
-}
-
-fn sentences(differences: &[&Difference]) -> String {
-    let sentences: Vec<_> = differences
-        .iter()
-        .map(|difference| difference.sentence.as_str())
-        .collect();
-    format!("not as planned: {}; nothing was touched", sentences.join(", "))
-}
-
-fn authorised(change: &PlannedChange, archives: &Path) -> Authorised {
-    let archive = archive_name(change).zip(change.archive.clone());
-    Authorised {
-        name: change.name.clone(),
-        architecture: change.architecture.clone(),
-        old: change.from.clone(),
-        new: change.to.clone(),
-        archive: archive.map(|(name, sha256)| (archives.join(name), sha256)),
-    }
-}
-
-/// Puts the archives of an update where apt looks for them, each verified right before (rule A5).
-fn link_archives(
-    driver: &Driver<'_, '_>,
-    changes: &[&PlannedChange],
-    folder: &Path,
-) -> Result<(), UpdateInstallationResult> {
-    let failed =
-        |code, message: String| UpdateInstallationResult::new(OperationResultCode::Failed, code, message);
-    let link = |change: &PlannedChange, name: &str| -> Result<(), UpdateInstallationResult> {
-        let missing = || format!("the archive of `{}` is not in the store", change.name);
-        let Some(sha256) = &change.archive else {
-            return Err(failed(HResult::WU_E_DM_NOTDOWNLOADED, missing()));
-        };
-        let from = driver.batch.store.verify(sha256).map_err(|error| match &error {
-            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                failed(HResult::WU_E_DM_NOTDOWNLOADED, missing())
-            }
-            StoreError::WrongHash { .. } => failed(
-                error.code(),
-                format!(
-                    "the archive of `{}` was altered in the store: {error}",
-                    change.name
-                ),
-            ),
-            StoreError::Io { .. } | StoreError::NotAHash(_) => failed(
-                error.code(),
-                Failure::because(error.code(), missing(), error).sentence(),
-            ),
-        })?;
-        let to = folder.join(name);
-        // Other file systems, and files of other users, cannot be linked.
-        let made = fs::create_dir_all(folder)
-            .and_then(|()| fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(|_| ())));
-        made.map_err(|error| {
-            failed(
-                io_code(&error),
-                format!("cannot put `{}` in place: {error}", to.display()),
-            )
-        })
-    };
-    changes
-        .iter()
-        .try_for_each(|change| archive_name(change).map_or(Ok(()), |name| link(change, &name)))
 }

@@ -158,13 +158,8 @@ impl UpdateHandler for Apt {
         Ok(updates.iter().map(is_there).collect())
     }
 
-    fn resolve_install(
-        &self,
-        updates: &[Update],
-        forced: bool,
-        store: &ContentStore,
-    ) -> Result<Resolution, Failure> {
-        resolve::resolve_install(&self.tree, updates, forced, store)
+    fn resolve_install(&self, updates: &[Update], forced: bool) -> Result<Resolution, Failure> {
+        resolve::resolve_install(&self.tree, updates, forced)
     }
 
     fn resolve_uninstall(

@@ -16,11 +16,12 @@ use wua_engine::handler::{Batch, BatchContext};
 use wua_types::{HResult, Phase, UpdateInstallationResult, WaitingFor};
 
 use crate::apply::ApplyOptions;
+use crate::bell::{HEARTBEAT, wait_for_process};
 use crate::dpkg::DpkgDatabase;
 use crate::locks::{self, DATABASE, FRONTEND};
 use crate::outcome;
 use crate::restart::{self, RestartFlag};
-use crate::run::{HEARTBEAT, Heard, Run, RunError, wait_for_process};
+use crate::run::{Heard, Run, RunError};
 use crate::tree::AptTree;
 use crate::watch::{Moved, Watch};
 
@@ -32,10 +33,6 @@ const LOCK: &str = "the package database lock";
 pub(crate) struct Ended {
     /// The mark of its files.
     pub(crate) tag: String,
-    /// Its exit status, where known.
-    pub(crate) status: Option<i32>,
-    /// Somebody else was seen holding a lock before dpkg said anything.
-    pub(crate) met_lock: bool,
 }
 
 /// The state of one batch while it runs.
@@ -183,29 +180,34 @@ impl<'a, 'b> Driver<'a, 'b> {
                 None,
                 cx,
             );
-            self.listen(&mut run, "earlier", cx).map_err(failure)?;
+            self.listen(&mut run, cx).map_err(failure)?;
             self.wait_is_over(cx);
         }
         Ok(())
     }
 
-    /// Runs a program to its end. The locks should be free.
+    /// Runs a program to its end as soon as the locks are free; again where somebody else took them first.
     pub(crate) fn run(
         &mut self,
-        tag: String,
+        mut tag: String,
         command: &Command,
         cx: &mut dyn BatchContext,
     ) -> Result<Ended, Failure> {
-        self.tell_changing(cx);
-        let mut run = Run::start(self.batch.folder, &tag, command).map_err(failure)?;
-        let (status, met_lock) = self.listen(&mut run, &tag, cx).map_err(failure)?;
-        self.wait_is_over(cx);
-        tracing::debug!(tag, ?status, met_lock, "a run has ended");
-        Ok(Ended {
-            tag,
-            status,
-            met_lock,
-        })
+        loop {
+            self.wait_for_locks(cx)?;
+            self.tell_changing(cx);
+            let mut run = Run::start(self.batch.folder, &tag, command).map_err(failure)?;
+            let (status, mut met_lock) = self.listen(&mut run, cx).map_err(failure)?;
+            self.wait_is_over(cx);
+            let did_nothing = status != Some(0) && !self.watch.has_heard_dpkg();
+            // A program that does not wait is gone before anybody could look.
+            met_lock |= did_nothing && locks::holder(self.tree, &[FRONTEND, DATABASE]).is_some();
+            tracing::debug!(tag, ?status, met_lock, "a run has ended");
+            if !(did_nothing && met_lock) {
+                return Ok(Ended { tag });
+            }
+            tag = self.next_tag();
+        }
     }
 
     /// The same, while what an interrupted run left is finished.
@@ -256,13 +258,10 @@ impl<'a, 'b> Driver<'a, 'b> {
         }
     }
 
-    fn listen(
-        &mut self,
-        run: &mut Run,
-        tag: &str,
-        cx: &mut dyn BatchContext,
-    ) -> Result<(Option<i32>, bool), RunError> {
-        self.watch.begin(tag);
+    /// Follows a run to its end. Its exit status, where known, and whether somebody else was seen holding a lock before
+    /// dpkg said anything.
+    fn listen(&mut self, run: &mut Run, cx: &mut dyn BatchContext) -> Result<(Option<i32>, bool), RunError> {
+        self.watch.begin(run.tag());
         let mut met_lock = false;
         let mut last_move = (Instant::now(), Timestamp::now());
         let mut lines = 0_usize;

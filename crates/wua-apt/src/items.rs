@@ -81,7 +81,7 @@ pub(crate) fn list(
 ) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    for (update, changes) in updates.iter().map(Update::packages).enumerate() {
+    for (update, changes) in updates.iter().map(Update::packages_to_have).enumerate() {
         for change in changes {
             let Some(version) = &change.candidate else {
                 continue;

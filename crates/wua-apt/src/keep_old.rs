@@ -5,8 +5,6 @@
 //! versions and caches are emptied, so the last is the usual way. Failing here never fails a download: it is a warning
 //! that undo will not be possible.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use wua_engine::store::{ContentStore, Origin, StoreError};
@@ -78,7 +76,7 @@ impl OldVersion {
         let stored: std::collections::HashSet<_> =
             store.list()?.into_iter().map(|content| content.label).collect();
         let mut lacking: Vec<Self> = Vec::new();
-        for (update, packages) in updates.iter().map(Update::packages).enumerate() {
+        for (update, packages) in updates.iter().map(Update::packages_to_have).enumerate() {
             for change in packages {
                 let Some(package) = installed_as(installed, &change.name, &change.architecture) else {
                     continue;
@@ -125,9 +123,7 @@ impl OldVersion {
             .tempfile_in(&incoming)
             .map_err(write)?;
         let repacked = repack(tree, &self.package, file.as_file_mut())?;
-        let content = store.put(file.path(), None, &self.label(), Origin::Repacked)?;
-        fs::set_permissions(store.path(&content.sha256)?, fs::Permissions::from_mode(0o600))
-            .map_err(write)?;
+        store.put(file.path(), None, &self.label(), Origin::Repacked)?;
         Ok(repacked)
     }
 

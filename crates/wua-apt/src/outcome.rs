@@ -31,15 +31,18 @@ pub(crate) fn needs_configuring(
     database: &DpkgDatabase,
     has_failed: impl Fn(&InstalledPackage) -> bool,
 ) -> bool {
-    let waits = |package: &InstalledPackage| match package.status.state {
-        PackageState::Unpacked | PackageState::TriggersAwaited | PackageState::TriggersPending => {
-            !has_failed(package)
-        }
-        PackageState::HalfConfigured => !has_failed(package),
-        PackageState::NotInstalled
-        | PackageState::ConfigFiles
-        | PackageState::HalfInstalled
-        | PackageState::Installed => false,
+    let waits = |package: &InstalledPackage| {
+        let is_open = match package.status.state {
+            PackageState::Unpacked
+            | PackageState::HalfConfigured
+            | PackageState::TriggersAwaited
+            | PackageState::TriggersPending => true,
+            PackageState::NotInstalled
+            | PackageState::ConfigFiles
+            | PackageState::HalfInstalled
+            | PackageState::Installed => false,
+        };
+        is_open && !has_failed(package)
     };
     database.journal_files() > 0 || database.packages().iter().any(waits)
 }

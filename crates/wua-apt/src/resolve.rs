@@ -1,6 +1,7 @@
 //! What installing chosen updates would exactly change now, asked of APT before anything is touched.
 //!
-//! The machine's states decide what is left to do, the store what can be done, and one simulation of APT what it takes.
+//! The machine's states decide what is left to do, and one simulation of APT what it takes; hashes and relations are those of
+//! the indexes, so nothing has to be downloaded to know.
 //! Only when that simulation is refused, or would remove something, are the updates tried one by one to find who is to
 //! blame; the innocent ones are resolved without them. Taking back is resolved in `resolve_back`.
 
@@ -8,17 +9,16 @@ use std::collections::BTreeMap;
 
 use wua_engine::Failure;
 use wua_engine::handler::{Refusal, Resolution, ResolvedUpdate};
-use wua_engine::store::ContentStore;
 use wua_types::{HResult, PackageChange, PlannedChange, Update};
 
 use crate::confirm::{self, ConfirmError, ConfirmedPackage, Mode, is_architecture, is_package_name};
-use crate::deb::Control;
 use crate::dpkg::DpkgDatabase;
-use crate::keep_old::{installed_as, label};
-use crate::reader::{Reading, Wanted};
+use crate::keep_old::installed_as;
+use crate::needs::{Mover, needs};
+use crate::offers::Offers;
+use crate::reader::ArchiveRecord;
 use crate::relations;
-use crate::stored::{Stored, installed_bytes};
-use crate::together::{Mover, together};
+use crate::stanza::Stanza;
 use crate::tree::AptTree;
 use crate::version;
 
@@ -30,14 +30,12 @@ pub(crate) fn resolve_install(
     tree: &AptTree,
     updates: &[Update],
     forced: bool,
-    store: &ContentStore,
 ) -> Result<Resolution, Failure> {
     let installed = database(tree)?;
-    let stored = Stored::list(store)?;
     let mut verdicts: Vec<Option<Result<ResolvedUpdate, Refusal>>> = Vec::new();
     let mut wishes = BTreeMap::new();
     for (place, update) in updates.iter().enumerate() {
-        match Wish::of(update, &installed, forced, store) {
+        match Wish::of(update, &installed, forced) {
             Ok(wish) => {
                 wishes.insert(place, wish);
                 verdicts.push(None);
@@ -45,9 +43,14 @@ pub(crate) fn resolve_install(
             Err(refusal) => verdicts.push(Some(Err(refusal))),
         }
     }
-    let solver = Solver {
+    let names: Vec<&str> = wishes
+        .values()
+        .flat_map(|wish| &wish.changes)
+        .map(|change| change.name.as_str())
+        .collect();
+    let mut solver = Solver {
         tree,
-        stored: &stored,
+        offers: Offers::read(tree, names.into_iter())?,
     };
     for (place, verdict) in solver.solve(wishes)? {
         verdicts[place] = Some(verdict);
@@ -56,7 +59,9 @@ pub(crate) fn resolve_install(
         .into_iter()
         .map(|verdict| verdict.expect("every wish gets its verdict"))
         .collect();
-    let together = bound(&updates, &installed, store);
+    let relations_of =
+        |change: &PlannedChange| solver.offers.brought_by(change).map(ArchiveRecord::relations);
+    let together = bound(&updates, &installed, relations_of);
     Ok(Resolution { updates, together })
 }
 
@@ -72,12 +77,7 @@ struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn of(
-        update: &'a Update,
-        installed: &DpkgDatabase,
-        forced: bool,
-        store: &ContentStore,
-    ) -> Result<Self, Refusal> {
+    fn of(update: &'a Update, installed: &DpkgDatabase, forced: bool) -> Result<Self, Refusal> {
         let mut wish = Self {
             title: &update.title,
             changes: Vec::new(),
@@ -128,25 +128,6 @@ impl<'a> Wish<'a> {
             let why = format!("`{}` is installed already, or something newer", update.title);
             return Err(Refusal::new(HResult::WU_S_ALREADY_INSTALLED, why));
         }
-        let needed = wish.changes.iter().map(|change| {
-            (
-                change.label(),
-                change.content.as_ref().map(|content| &content.sha256),
-            )
-        });
-        let again = wish
-            .again
-            .iter()
-            .map(|change| (change.label(), change.archive.as_ref()));
-        let missing: Vec<_> = needed
-            .chain(again)
-            .filter(|(_, hash)| !hash.is_some_and(|hash| store.has(hash)))
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
-        if !missing.is_empty() {
-            let why = format!("not downloaded: the archives of {}", missing.join(", "));
-            return Err(Refusal::new(HResult::WU_E_DM_NOTDOWNLOADED, why));
-        }
         Ok(wish)
     }
 }
@@ -166,18 +147,18 @@ type Verdicts = BTreeMap<usize, Result<ResolvedUpdate, Refusal>>;
 
 struct Solver<'a> {
     tree: &'a AptTree,
-    stored: &'a Stored,
+    offers: Offers,
 }
 
 impl Solver<'_> {
     /// A verdict for every wish.
-    fn solve(&self, mut wishes: Wishes<'_>) -> Result<Verdicts, Failure> {
+    fn solve(&mut self, mut wishes: Wishes<'_>) -> Result<Verdicts, Failure> {
         let mut verdicts = Verdicts::new();
         let Err(mut refusal) = self.simulate(&wishes, &mut verdicts)? else {
             return Ok(verdicts);
         };
         // Somebody is to blame: first those whose version is gone from the archives, then whoever fails alone.
-        self.refuse_unknown(&mut wishes, &mut verdicts)?;
+        self.refuse_unknown(&mut wishes, &mut verdicts);
         let mut culprits = Vec::new();
         if wishes.len() > 1 {
             for (place, wish) in &wishes {
@@ -203,7 +184,11 @@ impl Solver<'_> {
     }
 
     /// Asks APT for all wishes at once; on success their verdicts are added.
-    fn simulate(&self, wishes: &Wishes<'_>, verdicts: &mut Verdicts) -> Result<Result<(), Refusal>, Failure> {
+    fn simulate(
+        &mut self,
+        wishes: &Wishes<'_>,
+        verdicts: &mut Verdicts,
+    ) -> Result<Result<(), Refusal>, Failure> {
         let wanted = wishes.values().flat_map(|wish| &wish.changes).map(|change| {
             format!(
                 "{}:{}={}",
@@ -262,6 +247,8 @@ impl Solver<'_> {
                 None => extra.push(package),
             }
         }
+        self.offers
+            .learn(extra.iter().map(|package| package.name.as_str()));
         for package in extra {
             self.add_extra(package, wishes, &mut resolved, &mut refused);
         }
@@ -273,7 +260,7 @@ impl Solver<'_> {
         Ok(Ok(()))
     }
 
-    /// A package that no chosen update has: it goes to the update that asks for it, if its archive is here.
+    /// A package that no chosen update has: it goes to the update that asks for it.
     fn add_extra(
         &self,
         package: ConfirmedPackage,
@@ -282,13 +269,13 @@ impl Solver<'_> {
         refused: &mut Verdicts,
     ) {
         let asks = |wish: &Wish<'_>| {
-            wish.changes
-                .iter()
-                .filter_map(|change| {
-                    self.stored
-                        .control(change.content.as_ref().map(|content| &*content.sha256)?)
-                })
-                .any(|control| relations::asks_for(control.stanza(), &package.name))
+            let offers = wish.changes.iter().filter_map(|change| {
+                self.offers
+                    .get(&change.name, &change.architecture, change.candidate.as_deref()?)
+            });
+            offers
+                .map(ArchiveRecord::relations)
+                .any(|text| relations::asks_for(Stanza::new(&text), &package.name))
         };
         let owner = wishes
             .iter()
@@ -296,79 +283,59 @@ impl Solver<'_> {
             .or_else(|| wishes.iter().next());
         let Some((place, wish)) = owner else { return };
         let to = package.to.clone().unwrap_or_default();
-        match self
-            .stored
-            .labelled(&label(&package.name, &package.architecture, &to))
-        {
-            Some(content) => {
-                let Some(update) = resolved.get_mut(place) else {
-                    return;
-                };
-                update.unpacked_bytes += self
-                    .stored
-                    .control(&content.sha256)
-                    .map_or(0, |control| installed_bytes(&control));
+        match (
+            self.offers.get(&package.name, &package.architecture, &to),
+            resolved.get_mut(place),
+        ) {
+            (Some(offer), Some(update)) => {
+                update.unpacked_bytes += offer.installed_size.unwrap_or(0);
                 update.changes.push(PlannedChange {
+                    archive: Some(offer.sha256.clone()).filter(|hash| !hash.is_empty()),
                     name: package.name,
                     architecture: package.architecture,
                     from: package.from,
                     to: package.to,
-                    archive: Some(content.sha256.clone()),
                 });
             }
-            None => {
+            _ => {
                 let (name, architecture) = (&package.name, &package.architecture);
                 let why = format!(
-                    "`{}` also needs `{name}:{architecture}` {to}, which is not downloaded; search and download again",
+                    "`{}` also needs `{name}:{architecture}` {to}, which no readable index offers; refresh and search again",
                     wish.title
                 );
-                refused.insert(*place, Err(Refusal::new(HResult::WU_E_DM_NOTDOWNLOADED, why)));
+                refused.insert(*place, Err(Refusal::new(HResult::WU_E_NOT_APPLICABLE, why)));
             }
         }
     }
 
     /// Takes out the updates whose version no archive offers any more.
-    fn refuse_unknown(&self, wishes: &mut Wishes<'_>, verdicts: &mut Verdicts) -> Result<(), Failure> {
-        let reading = Reading::of(self.tree).map_err(crate::source::read_failure)?;
-        let names = wishes.values().flat_map(|wish| &wish.changes);
-        let wanted: Vec<_> = names
-            .map(|change| Wanted {
-                package: change.name.clone(),
-                ..Wanted::default()
-            })
+    fn refuse_unknown(&self, wishes: &mut Wishes<'_>, verdicts: &mut Verdicts) {
+        wishes.retain(|place, wish| {
+            let gone = wish.changes.iter().find_map(|change| self.gone(change));
+            let is_offered = gone.is_none();
+            verdicts.extend(gone.map(|refusal| (*place, Err(refusal))));
+            is_offered
+        });
+    }
+
+    fn gone(&self, change: &PackageChange) -> Option<Refusal> {
+        let candidate = change.candidate.as_deref().unwrap_or_default();
+        let mut versions: Vec<&str> = self
+            .offers
+            .of(&change.name)
+            .iter()
+            .map(|record| record.version.as_str())
             .collect();
-        let offered = reading.find(&wanted).records;
-        let mut unknown = Vec::new();
-        for (place, wish) in wishes.iter() {
-            for change in &wish.changes {
-                let versions: Vec<_> = offered
-                    .iter()
-                    .filter(|record| record.package == change.name)
-                    .map(|record| record.version.as_str())
-                    .collect();
-                if !versions
-                    .iter()
-                    .any(|version| change.candidate.as_deref() == Some(version))
-                {
-                    let now = match versions
-                        .into_iter()
-                        .max_by(|one, other| version::compare(one, other))
-                    {
-                        Some(version) => format!("the archives now offer {version}"),
-                        None => "no archive offers it any more".into(),
-                    };
-                    let candidate = change.candidate.as_deref().unwrap_or_default();
-                    let why = format!("`{}` {candidate} is gone: {now}; search again", change.name);
-                    unknown.push((*place, Refusal::new(HResult::WU_E_NOT_APPLICABLE, why)));
-                    break;
-                }
-            }
+        if versions.contains(&candidate) {
+            return None;
         }
-        for (place, refusal) in unknown {
-            wishes.remove(&place);
-            verdicts.insert(place, Err(refusal));
-        }
-        Ok(())
+        versions.sort_by(|one, other| version::compare(one, other));
+        let now = match versions.last() {
+            Some(version) => format!("the archives now offer {version}"),
+            None => "no archive offers it any more".into(),
+        };
+        let why = format!("`{}` {candidate} is gone: {now}; search again", change.name);
+        Some(Refusal::new(HResult::WU_E_NOT_APPLICABLE, why))
     }
 }
 
@@ -382,11 +349,11 @@ pub(crate) fn database(tree: &AptTree) -> Result<DpkgDatabase, Failure> {
     })
 }
 
-/// The pairs of resolved updates that belong together.
+/// The pairs of resolved updates that belong together. `relations_of` gives the relation fields of what a change brings.
 pub(crate) fn bound(
     updates: &[Result<ResolvedUpdate, Refusal>],
     installed: &DpkgDatabase,
-    store: &ContentStore,
+    relations_of: impl Fn(&PlannedChange) -> Option<Vec<u8>>,
 ) -> Vec<(usize, usize)> {
     let resolved = updates
         .iter()
@@ -398,23 +365,19 @@ pub(crate) fn bound(
     if changes.iter().all(|(place, _)| *place == changes[0].0) {
         return Vec::new();
     }
-    let control = |change: &PlannedChange| {
-        let path = store.path(change.archive.as_deref()?).ok()?;
-        Control::read(&path).ok()
-    };
-    let controls: Vec<_> = changes.iter().map(|(_, change)| control(change)).collect();
+    let relations: Vec<_> = changes.iter().map(|(_, change)| relations_of(change)).collect();
     let movers: Vec<_> = changes
         .iter()
-        .zip(&controls)
-        .map(|((update, change), control)| {
+        .zip(&relations)
+        .map(|((update, change), relations)| {
             let now = installed_as(installed, &change.name, &change.architecture);
             Mover {
                 update: *update,
                 name: &change.name,
                 now: now.map(|package| (package.version.as_str(), package.stanza())),
-                then: change.to.as_deref().zip(control.as_ref().map(Control::stanza)),
+                then: change.to.as_deref().zip(relations.as_deref().map(Stanza::new)),
             }
         })
         .collect();
-    together(&movers)
+    needs(&movers)
 }

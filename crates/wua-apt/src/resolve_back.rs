@@ -46,7 +46,11 @@ pub(crate) fn resolve_uninstall(
     for (place, verdict) in solver.solve(returns)? {
         verdicts[place] = verdict;
     }
-    let together = bound(&verdicts, &installed, store);
+    let relations_of = |change: &PlannedChange| {
+        let control = stored.control(change.archive.as_deref()?)?;
+        Some(control.stanza().bytes().to_vec())
+    };
+    let together = bound(&verdicts, &installed, relations_of);
     Ok(Resolution {
         updates: verdicts,
         together,

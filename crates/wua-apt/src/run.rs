@@ -6,21 +6,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use wua_types::HResult;
 
+use crate::bell::{Bell, session, start_time};
 use crate::status_lines::Lines;
-
-/// How long nothing may be heard before the follower looks around by itself.
-pub(crate) const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// The variable that marks everything a job starts with the job's folder.
 const JOB_MARK: &str = "WUA_JOB";
@@ -75,7 +68,7 @@ pub(crate) enum Heard<'a> {
     Apt(&'a str),
     /// A line of dpkg's status file.
     Dpkg(&'a str),
-    /// All lines there are have been told; comes at least every [`HEARTBEAT`].
+    /// All lines there are have been told; comes at least every [heartbeat](crate::bell::HEARTBEAT).
     Pulse,
 }
 
@@ -169,6 +162,11 @@ impl Run {
         }
     }
 
+    /// The mark in the names of its files.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
     /// The program.
     pub(crate) fn program(&self) -> &str {
         &self.record.program
@@ -195,8 +193,8 @@ impl Run {
                 return Ok(self.exit_status());
             }
             if !self.leader_lives() {
-                // Only survivors are waited for, and the leader's descriptor would ring for ever.
-                bell.end = None;
+                // Only survivors are waited for.
+                bell.ignore_end();
             }
             bell.wait();
         }
@@ -320,85 +318,6 @@ impl Tail {
             }
         }
     }
-}
-
-/// Rings when a file of the folder changes or the process ends. Where the system gives one of them not, the heartbeat
-/// alone is left.
-struct Bell {
-    files: Option<OwnedFd>,
-    end: Option<OwnedFd>,
-}
-
-impl Bell {
-    fn new(folder: &Path, pid: u32) -> Self {
-        let files = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).ok();
-        let files = files.filter(|files| {
-            let wanted = inotify::WatchFlags::MODIFY | inotify::WatchFlags::MOVED_TO;
-            inotify::add_watch(files, folder, wanted).is_ok()
-        });
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let end = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { files, end }
-    }
-
-    fn wait(&self) {
-        let mut descriptors: Vec<_> = self
-            .files
-            .iter()
-            .chain(&self.end)
-            .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
-            .collect();
-        wait_for(&mut descriptors);
-        if let Some(files) = &self.files {
-            let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-            let mut events = inotify::Reader::new(files, &mut buffer);
-            while events.next().is_ok() {}
-        }
-    }
-}
-
-/// Waits for one of `descriptors`, at most a heartbeat. Signals and errors end the wait early: all callers look again.
-fn wait_for(descriptors: &mut [PollFd<'_>]) {
-    let heartbeat = Timespec {
-        tv_sec: 0,
-        tv_nsec: HEARTBEAT.subsec_nanos().into(),
-    };
-    let _ = poll(descriptors, Some(&heartbeat));
-}
-
-/// Waits a heartbeat, or less if the process ends: the way to wait for somebody else.
-pub(crate) fn wait_for_process(pid: Option<u32>) {
-    let pid = pid
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(Pid::from_raw);
-    match pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
-        Some(end) => wait_for(&mut [PollFd::new(&end, PollFlags::IN)]),
-        None => wait_for(&mut []),
-    }
-}
-
-/// The fields of `/proc/PID/stat` after the program's name, which may hold blanks and parentheses itself.
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<String> = text
-        .rsplit_once(')')?
-        .1
-        .split_ascii_whitespace()
-        .map(Into::into)
-        .collect();
-    // A zombie does nothing any more.
-    fields
-        .first()
-        .is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
-        .then_some(fields)
-}
-
-fn start_time(pid: u32) -> Option<u64> {
-    stat(pid)?.get(19)?.parse().ok()
-}
-
-fn session(pid: u32) -> Option<u32> {
-    stat(pid)?.get(3)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ pub(crate) fn search(tree: &AptTree, request: &SearchRequest<'_>) -> Result<Foun
     let records = records(&reading, &plan, &mut read_warnings);
     let updates = updates::updates(
         updates::join(&plan, &records),
+        &reading.installed,
         &reading.native_architecture,
         &repositories,
         request.store,

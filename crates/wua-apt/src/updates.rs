@@ -3,7 +3,7 @@
 //! Pure but for looks into the content store (what is here already, and kept changelogs). Ids follow from names and
 //! versions alone, so searching needs no memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::{Uuid, uuid};
 use wua_engine::store::ContentStore;
@@ -14,9 +14,13 @@ use wua_types::{
 
 use crate::changelog::{self, Changes};
 use crate::confirm::{ConfirmedPackage, Mode};
+use crate::dpkg::DpkgDatabase;
+use crate::keep_old::installed_as;
+use crate::needs::{Mover, needs};
 use crate::reader::ArchiveRecord;
 use crate::relations;
 use crate::repositories::Repositories;
+use crate::stanza::Stanza;
 
 /// The namespace of our update ids; fixed for ever.
 const NAMESPACE: Uuid = uuid!("6d0f6d6c-9f5b-4f6e-8c57-2f2c1b0e9a41");
@@ -75,6 +79,7 @@ impl Planned {
 /// The updates that a plan stands for, by title and then id (rule R44).
 pub(crate) fn updates(
     planned: Vec<Planned>,
+    installed: &DpkgDatabase,
     native: &str,
     repositories: &Repositories,
     store: &ContentStore,
@@ -89,8 +94,59 @@ pub(crate) fn updates(
         .iter()
         .map(|((source, version), members)| maker.update(source, version, members))
         .collect();
+    add_needs(&mut updates, &groups, installed);
     updates.sort_by(|one, other| (&one.title, one.id()).cmp(&(&other.title, other.id())));
     updates
+}
+
+/// Gives each update the packages of the others that it cannot do without, and of those that they cannot do without.
+fn add_needs(updates: &mut [Update], groups: &Groups, installed: &DpkgDatabase) {
+    let members: Vec<(usize, &Planned)> = groups
+        .values()
+        .enumerate()
+        .flat_map(|(place, members)| members.iter().map(move |member| (place, member)))
+        .collect();
+    let relations: Vec<Option<Vec<u8>>> = members
+        .iter()
+        .map(|(_, member)| member.record.as_ref().map(ArchiveRecord::relations))
+        .collect();
+    let movers: Vec<Mover<'_>> = members
+        .iter()
+        .zip(&relations)
+        .map(|((place, member), relations)| {
+            let package = &member.package;
+            let now = installed_as(installed, &package.name, &package.architecture);
+            Mover {
+                update: *place,
+                name: &package.name,
+                now: now.map(|package| (package.version.as_str(), package.stanza())),
+                then: package.to.as_deref().zip(relations.as_deref().map(Stanza::new)),
+            }
+        })
+        .collect();
+    let mut needed: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); updates.len()];
+    for (one, other) in needs(&movers) {
+        needed[one].insert(other);
+    }
+    let packages: Vec<Vec<PackageChange>> = updates
+        .iter()
+        .map(|update| update.packages().into_iter().cloned().collect())
+        .collect();
+    let is_here: Vec<bool> = updates.iter().map(|update| update.is_downloaded).collect();
+    for (place, update) in updates.iter_mut().enumerate() {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<usize> = needed[place].iter().copied().collect();
+        while let Some(other) = open.pop() {
+            if other != place && all.insert(other) {
+                open.extend(&needed[other]);
+            }
+        }
+        update.needs = all
+            .iter()
+            .flat_map(|other| packages[*other].iter().cloned())
+            .collect();
+        update.is_downloaded &= all.iter().all(|other| is_here[*other]);
+    }
 }
 
 type Groups = BTreeMap<(String, String), Vec<Planned>>;

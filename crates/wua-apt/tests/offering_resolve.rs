@@ -10,7 +10,7 @@ use wua_types::{HResult, PlannedChange, Update};
 fn resolve(world: &World, updates: &[Update]) -> Resolution {
     world
         .apt
-        .resolve_install(updates, false, &world.store)
+        .resolve_install(updates, false)
         .expect("a resolution")
 }
 
@@ -85,13 +85,11 @@ fn the_plan_has_exact_versions_and_archives() {
 }
 
 #[test]
-fn what_is_not_downloaded_or_installed_already_is_refused() {
+fn what_is_installed_already_is_refused_unless_forced() {
     let world = World::with(2, &[]);
     let updates = world.search().updates;
     world.download(&updates[..1]);
     let resolution = resolve(&world, &updates);
-    assert_eq!(refusal(&resolution, 1).code, HResult::WU_E_DM_NOTDOWNLOADED);
-    assert!(refusal(&resolution, 1).message.contains("not downloaded"));
     let chosen = vec![resolved(Resolution {
         updates: resolution.updates.into_iter().take(1).collect(),
         together: vec![],
@@ -104,7 +102,7 @@ fn what_is_not_downloaded_or_installed_already_is_refused() {
 
     let forced = world
         .apt
-        .resolve_install(&updates[..1], true, &world.store)
+        .resolve_install(&updates[..1], true)
         .expect("a resolution");
     let change = &forced.updates[0].as_ref().expect("again").changes[0];
     assert!(change.from == change.to && change.archive.is_some());
@@ -133,22 +131,24 @@ fn updates_that_hang_on_each_other_go_together() {
 }
 
 #[test]
-fn an_extra_package_that_is_not_here_is_named() {
-    let pair = |version: &str| {
+fn what_a_chosen_update_needs_of_others_is_downloaded_and_installed_with_it() {
+    let set = |version: &str| {
         [
             Package::new("player", version).depends(format!("codec (= {version})")),
             Package::new("codec", version),
+            Package::new("loner", version).depends("codec"),
         ]
     };
-    let world = World::of(&pair("1"), &pair("2"));
+    let world = World::of(&set("1"), &set("2"));
     let player = world.update("player");
+    let needs: Vec<_> = player.needs.iter().map(|change| change.name.as_str()).collect();
+    assert_eq!(needs, ["codec"]);
+    assert!(world.update("loner").needs.is_empty());
     world.download(std::slice::from_ref(&player));
-    let resolution = resolve(&world, &[player]);
-    assert_eq!(refusal(&resolution, 0).code, HResult::WU_E_DM_NOTDOWNLOADED);
-    assert!(
-        refusal(&resolution, 0).message.contains("`codec:all` 2"),
-        "{resolution:?}"
-    );
+    let resolution = resolve(&world, std::slice::from_ref(&player));
+    assert_eq!(changes(&resolution, 0), ["codec 1 2", "player 1 2"]);
+    let archives = resolution.updates[0].as_ref().expect("resolved").changes.iter();
+    assert!(archives.flat_map(|change| &change.archive).all(|archive| world.store.has(archive)));
 }
 
 #[test]

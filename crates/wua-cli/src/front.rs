@@ -1,7 +1,7 @@
 //! What every command works with: the screen, the session, and how long it may take; and how it watches a job.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use wua_engine::UpdateSession;

@@ -107,3 +107,30 @@ fn same_but_for_estimates(one: &InstallationProgress, other: &InstallationProgre
     };
     facts(one) == facts(other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_a_full_disk_cut_off_spoils_no_other() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("events.jsonl");
+        let mut events = EventWriter::open(&path, Uuid::nil()).expect("opens");
+        let warning = || JobEvent::Warning {
+            message: "well".into(),
+            hresult: wua_types::HResult::S_OK,
+        };
+        // What a full disk does: half a line, then an error.
+        events.file.write_all(b"{\"event\":\"warn").expect("half a line");
+        let whole = std::mem::replace(&mut events.file, File::open(&path).expect("for reading"));
+        events.say(warning()).expect_err("not writable");
+        events.file = whole;
+        events.say(warning()).expect("written");
+        let text = std::fs::read_to_string(&path).expect("reads");
+        let understood = text
+            .lines()
+            .filter(|line| serde_json::from_str::<EventLine>(line).is_ok());
+        assert_eq!((text.lines().count(), understood.count()), (2, 1));
+    }
+}

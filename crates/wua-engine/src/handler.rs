@@ -142,12 +142,7 @@ pub trait UpdateHandler: Send + Sync {
     ///
     /// # Errors
     /// The package manager cannot be asked.
-    fn resolve_install(
-        &self,
-        updates: &[Update],
-        forced: bool,
-        store: &ContentStore,
-    ) -> Result<Resolution, Failure>;
+    fn resolve_install(&self, updates: &[Update], forced: bool) -> Result<Resolution, Failure>;
 
     /// What taking `updates` back would exactly change now. Touches nothing.
     ///

@@ -23,7 +23,7 @@ use crate::keeper;
 use crate::lock::{self, MachineLock};
 use crate::machine::Machine;
 use crate::order::Order;
-use crate::planner::{self, Planned};
+use crate::planner::{self, ContentCheck, Planned};
 use crate::start_error::StartError;
 use crate::state::{OperationRecord, PublicState, State};
 use crate::undo;
@@ -64,17 +64,12 @@ impl UpdateInstaller {
         self.check_restart().is_err()
     }
 
-    /// What an installation of `updates` would do. Touches nothing; blocks as long as the package manager's solver.
+    /// What an installation of `updates` would do once they are downloaded. Touches nothing; blocks as long as the package manager's solver.
     ///
     /// # Errors
     /// The package manager cannot be asked.
     pub fn plan_install(&self, updates: &[Update]) -> Result<Planned, Failure> {
-        planner::plan(
-            &self.machine,
-            UpdateOperation::Installation,
-            updates,
-            self.policy(),
-        )
+        self.plan(UpdateOperation::Installation, updates)
     }
 
     /// What taking `updates` back would do. Touches nothing.
@@ -82,12 +77,7 @@ impl UpdateInstaller {
     /// # Errors
     /// The package manager cannot be asked.
     pub fn plan_uninstall(&self, updates: &[Update]) -> Result<Planned, Failure> {
-        planner::plan(
-            &self.machine,
-            UpdateOperation::Uninstallation,
-            updates,
-            self.policy(),
-        )
+        self.plan(UpdateOperation::Uninstallation, updates)
     }
 
     /// Begins an installation (`BeginInstall`). Does not download: an update whose content is not here fails with
@@ -139,6 +129,16 @@ impl UpdateInstaller {
     /// As [`start_uninstall`](Self::start_uninstall).
     pub fn uninstall(&self, updates: Arc<[Update]>) -> Result<Arc<InstallationResult>, StartError> {
         Ok(self.start_uninstall(updates, None)?.wait())
+    }
+
+    fn plan(&self, operation: UpdateOperation, updates: &[Update]) -> Result<Planned, Failure> {
+        planner::plan(
+            &self.machine,
+            operation,
+            updates,
+            self.policy(),
+            ContentCheck::Assumed,
+        )
     }
 
     fn policy(&self) -> PlanPolicy {
@@ -338,7 +338,13 @@ impl Work {
     }
 
     fn plan(&self) -> Result<Planned, Failure> {
-        let planned = planner::plan(&self.machine, self.operation, &self.updates, self.policy)?;
+        let planned = planner::plan(
+            &self.machine,
+            self.operation,
+            &self.updates,
+            self.policy,
+            ContentCheck::Required,
+        )?;
         let hash = planned.plan.hash();
         if let Some(authorized) = self.authorized_plan
             && authorized != hash

@@ -133,6 +133,22 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_let_go_is_free_though_a_child_inherited_the_open_file() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("lock");
+        let lock = MachineLock::take(&path, Uuid::from_u128(1))
+            .expect("no error")
+            .expect("free");
+        let _inherited = lock.file.as_ref().expect("held").try_clone().expect("copied");
+        drop(lock);
+        assert!(
+            MachineLock::take(&path, Uuid::from_u128(2))
+                .expect("no error")
+                .is_some()
+        );
+    }
+
+    #[test]
     fn a_lock_outlives_its_taker_in_whoever_was_handed_the_file() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("lock");

@@ -1,23 +1,23 @@
 //! From wishes to a plan: what exactly is going to happen to each update, decided before anything is touched.
 //!
-//! The package manager is asked once for the exact changes; everything else is pure. Updates that are not going to be changed
+//! The package manager is asked for the exact changes, once more only where something is not downloaded; the rest is pure. Updates that are not going to be changed
 //! get their result here.
 
 use std::sync::Arc;
 
 use wua_types::plan::PlanPolicy;
 use wua_types::{
-    HResult, InstallPlan, OperationResultCode, PlannedUpdate, Update, UpdateInstallationResult,
-    UpdateOperation,
+    HResult, InstallPlan, OperationResultCode, PlannedChange, PlannedUpdate, Update,
+    UpdateInstallationResult, UpdateOperation,
 };
 
 use crate::batches::batches;
 use crate::failure::Failure;
-use crate::handler::{InstalledUpdate, Refusal, ResolvedUpdate};
+use crate::handler::{InstalledUpdate, Refusal, Resolution, ResolvedUpdate};
 use crate::machine::Machine;
 use crate::meter::expected_seconds;
 use crate::state::PublicState;
-use crate::store::Content;
+use crate::store::{Content, ContentStore};
 use crate::undo;
 
 /// A plan, and the results that are known without any work.
@@ -29,6 +29,15 @@ pub struct Planned {
     pub known: Vec<(usize, UpdateInstallationResult)>,
 }
 
+/// Whether an installation's archives have to be in the content store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentCheck {
+    /// An update without them fails with `WU_E_DM_NOTDOWNLOADED`.
+    Required,
+    /// They are going to be; for showing a plan before anything is fetched.
+    Assumed,
+}
+
 /// Plans an installation or uninstallation of `updates`. Touches nothing; blocks as long as the package manager's solver.
 ///
 /// # Errors
@@ -38,11 +47,8 @@ pub fn plan(
     operation: UpdateOperation,
     updates: &[Update],
     policy: PlanPolicy,
+    content: ContentCheck,
 ) -> Result<Planned, Failure> {
-    let mut known = Vec::new();
-    let mut places = Vec::new();
-    let mut chosen = Vec::new();
-    let mut recorded = Vec::new();
     let state = PublicState::read(&machine.folders)
         .map_err(|error| Failure::because(error.code(), "cannot tell what is installed", error))?;
     let store = machine.store();
@@ -50,59 +56,81 @@ pub fn plan(
         UpdateOperation::Installation => Vec::new(),
         UpdateOperation::Uninstallation => undo::contents(&store),
     };
+    let mut known = Vec::new();
+    let mut places = Vec::new();
+    let mut recorded = Vec::new();
     for (place, update) in updates.iter().enumerate() {
         match precheck(operation, update, policy, &state, &contents) {
             Ok(record) => {
                 places.push(place);
-                chosen.push(update.clone());
                 recorded.extend(record);
             }
             Err(refusal) => known.push((place, result_of(refusal))),
         }
     }
-    let resolution = match operation {
-        _ if chosen.is_empty() => crate::handler::Resolution::default(),
-        UpdateOperation::Installation => machine.handler.resolve_install(&chosen, policy.forced, &store)?,
-        UpdateOperation::Uninstallation => machine.handler.resolve_uninstall(&recorded, &store)?,
-    };
     let mut resolved: Vec<ResolvedUpdate> = vec![ResolvedUpdate::default(); updates.len()];
-    let mut planned_places = Vec::new();
-    let unanswered = || {
-        Err(Refusal::new(
-            HResult::WU_E_UPDATE_NOT_PROCESSED,
-            "the package manager said nothing about it",
-        ))
-    };
-    let answers = resolution
-        .updates
-        .into_iter()
-        .chain(std::iter::repeat_with(unanswered));
-    for (answer, place) in answers.zip(&places) {
-        match answer {
-            Ok(changes) => {
-                resolved[*place] = changes;
-                planned_places.push(*place);
+    let together = loop {
+        let resolution = match operation {
+            _ if places.is_empty() => Resolution::default(),
+            UpdateOperation::Installation => {
+                let chosen: Vec<Update> = places.iter().map(|place| updates[*place].clone()).collect();
+                machine.handler.resolve_install(&chosen, policy.forced)?
             }
-            Err(refusal) => known.push((*place, result_of(refusal))),
+            UpdateOperation::Uninstallation => machine.handler.resolve_uninstall(&recorded, &store)?,
+        };
+        let unanswered = || {
+            Err(Refusal::new(
+                HResult::WU_E_UPDATE_NOT_PROCESSED,
+                "the package manager said nothing about it",
+            ))
+        };
+        let answers = resolution
+            .updates
+            .into_iter()
+            .chain(std::iter::repeat_with(unanswered));
+        let asked = std::mem::take(&mut places);
+        let mut lacking = false;
+        for (answer, place) in answers.zip(&asked) {
+            let required = operation == UpdateOperation::Installation && content == ContentCheck::Required;
+            let answer = answer.and_then(|changes| match missing_archives(&changes, &store) {
+                missing if required && !missing.is_empty() => {
+                    lacking = true;
+                    let message = format!("not downloaded: the archives of {}", missing.join(", "));
+                    Err(Refusal::new(HResult::WU_E_DM_NOTDOWNLOADED, message))
+                }
+                _ => Ok(changes),
+            });
+            match answer {
+                Ok(changes) => {
+                    resolved[*place] = changes;
+                    places.push(*place);
+                }
+                Err(refusal) => known.push((*place, result_of(refusal))),
+            }
         }
-    }
-    let together: Vec<(usize, usize)> = resolution
-        .together
-        .iter()
-        .filter_map(|(one, other)| Some((*places.get(*one)?, *places.get(*other)?)))
-        .filter_map(|(one, other)| {
-            let within = |place: usize| planned_places.iter().position(|planned| *planned == place);
-            Some((within(one)?, within(other)?))
-        })
-        .collect();
-    let seconds: Vec<f64> = planned_places
+        if !lacking {
+            let together = resolution.together.iter();
+            break together
+                .filter_map(|(one, other)| Some((*asked.get(*one)?, *asked.get(*other)?)))
+                .filter_map(|(one, other)| {
+                    let within = |place: usize| places.iter().position(|planned| *planned == place);
+                    Some((within(one)?, within(other)?))
+                })
+                .collect::<Vec<_>>();
+        }
+        // What remains may have counted on what is not here: the package manager is asked again without it.
+        places
+            .iter()
+            .for_each(|place| resolved[*place] = ResolvedUpdate::default());
+    };
+    let seconds: Vec<f64> = places
         .iter()
         .map(|place| expected_seconds(resolved[*place].changes.len(), resolved[*place].unpacked_bytes))
         .collect();
     let longest = f64::from(machine.policy.install.longest_batch_seconds);
     let batches = batches(&seconds, &together, longest)
         .into_iter()
-        .map(|batch| batch.into_iter().map(|index| planned_places[index]).collect())
+        .map(|batch| batch.into_iter().map(|index| places[index]).collect())
         .collect();
     let planned = updates
         .iter()
@@ -124,6 +152,18 @@ pub fn plan(
         },
         known,
     })
+}
+
+/// The packages whose archives are not in the store.
+fn missing_archives(resolved: &ResolvedUpdate, store: &ContentStore) -> Vec<String> {
+    let is_missing =
+        |change: &&PlannedChange| change.archive.as_ref().is_some_and(|sha256| !store.has(sha256));
+    resolved
+        .changes
+        .iter()
+        .filter(is_missing)
+        .map(|change| format!("`{}`", change.label()))
+        .collect()
 }
 
 /// Rules R36 and R38 and the caller's switches: what is decided without asking the package manager. For an uninstallation,

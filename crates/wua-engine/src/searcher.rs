@@ -200,10 +200,13 @@ fn as_installed(
     let mut update = record.installed.update.clone();
     let undo = crate::undo::look(&record.installed, contents);
     mark_installed(&mut update);
-    update.is_downloaded = update.packages_to_have().iter().all(|change| match &change.content {
-        Some(content) => store.has(&content.sha256),
-        None => true,
-    });
+    update.is_downloaded = update
+        .packages_to_have()
+        .iter()
+        .all(|change| match &change.content {
+            Some(content) => store.has(&content.sha256),
+            None => true,
+        });
     update.is_uninstallable = undo.is_possible();
     update.undo_is_repacked = undo.uses_repacked();
     update.uninstallation_behavior = undo.is_possible().then(|| {

@@ -1,8 +1,9 @@
 //! The content store: archives by SHA-256, so that an update can be applied without a network and taken back when the
 //! archive has long forgotten the old version.
 //!
-//! Files lie under `FOLDER/sha256/AB/ABCD….deb`, readable by all, written by the owner alone. Nothing enters without its hash
-//! being computed here, from the bytes that are written. A label file beside each says what it is; labels are what undo asks
+//! Files lie under `FOLDER/sha256/AB/ABCD….deb`, readable by all, written by the owner alone; what was packed again from
+//! installed files may hold secrets and is the owner's to read, too. Nothing enters without its hash being computed here, from
+//! the bytes that are written. A label file beside each says what it is; labels are what undo asks
 //! for (`deb NAME ARCHITECTURE VERSION`).
 
 use std::fs::{self, File};
@@ -187,7 +188,9 @@ impl ContentStore {
         let path = self.path(&content.sha256)?;
         let folder = path.parent().expect("a content path has a folder");
         fs::create_dir_all(folder).map_err(io_error("create", folder))?;
-        set_mode(to.path(), 0o644)?;
+        // What was packed again from this machine's files holds its configuration, so it is its owner's alone.
+        let mode = if origin == Origin::Repacked { 0o600 } else { 0o644 };
+        set_mode(to.path(), mode)?;
         to.as_file()
             .sync_all()
             .map_err(io_error("write out", to.path()))?;
@@ -334,6 +337,17 @@ mod tests {
             Some(content)
         );
         assert!(store.remove(ABC).expect("removed") && !store.has(ABC));
+    }
+
+    #[test]
+    fn content_whose_label_is_lost_can_be_removed() {
+        let (_folder, store, file) = store();
+        store
+            .put(&file, None, "deb harbour all 1.0", Origin::Saved)
+            .expect("stored");
+        fs::remove_file(store.label_path(ABC)).expect("the label was there");
+        assert!(store.remove(ABC).expect("removed") && !store.has(ABC));
+        assert!(!store.remove(ABC).expect("nothing left"));
     }
 
     #[test]

@@ -15,6 +15,13 @@ pub fn contents(store: &ContentStore) -> Vec<Content> {
     store.list().unwrap_or_default()
 }
 
+/// Whether content is the archive of one package version. A package may have changed its architecture, to or from `all`, with
+/// the update.
+fn is_of(content: &Content, name: &str, version: &str) -> bool {
+    let mut words = content.label.split(' ').skip(1);
+    words.next() == Some(name) && words.nth(1) == Some(version)
+}
+
 /// Looks for the archives of the versions before among `contents`.
 pub fn look(installed: &InstalledUpdate, contents: &[Content]) -> Undo {
     let mut undo = Undo {
@@ -23,7 +30,9 @@ pub fn look(installed: &InstalledUpdate, contents: &[Content]) -> Undo {
     };
     for change in &installed.changes {
         let Some(from) = &change.from else { continue };
-        let found = contents.iter().filter(|content| is_of(content, &change.name, from));
+        let found = contents
+            .iter()
+            .filter(|content| is_of(content, &change.name, from));
         match found.min_by_key(|content| content.origin == Origin::Repacked) {
             None => undo.missing.push(format!("{} {from}", change.label())),
             Some(content) if content.origin == Origin::Repacked => {

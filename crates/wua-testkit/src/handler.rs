@@ -147,21 +147,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn resolve_one(update: &Update, forced: bool, store: &ContentStore) -> Result<ResolvedUpdate, Refusal> {
+fn resolve_one(update: &Update, forced: bool) -> Result<ResolvedUpdate, Refusal> {
     if update.is_installed && !forced {
         return Err(Refusal::new(HResult::WU_S_ALREADY_INSTALLED, ""));
     }
     let content =
         |change: &wua_types::PackageChange| change.content.as_ref().map(|content| content.sha256.clone());
-    let missing = update
-        .packages()
-        .into_iter()
-        .filter_map(content)
-        .any(|sha256| !store.has(&sha256));
-    if missing {
-        let message = format!("`{}` is not downloaded", update.title);
-        return Err(Refusal::new(HResult::WU_E_DM_NOTDOWNLOADED, message));
-    }
     let planned = |change: &wua_types::PackageChange| PlannedChange {
         name: change.name.clone(),
         architecture: change.architecture.clone(),
@@ -208,18 +199,8 @@ impl UpdateHandler for ScriptedHandler {
             .collect())
     }
 
-    fn resolve_install(
-        &self,
-        updates: &[Update],
-        forced: bool,
-        store: &ContentStore,
-    ) -> Result<Resolution, Failure> {
-        self.resolve(
-            updates
-                .iter()
-                .map(|update| resolve_one(update, forced, store))
-                .collect(),
-        )
+    fn resolve_install(&self, updates: &[Update], forced: bool) -> Result<Resolution, Failure> {
+        self.resolve(updates.iter().map(|update| resolve_one(update, forced)).collect())
     }
 
     fn resolve_uninstall(

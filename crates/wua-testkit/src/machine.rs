@@ -9,7 +9,6 @@ use wua_engine::lock::MachineLock;
 use wua_engine::policy::InstallPolicy;
 use wua_engine::state::{PublicState, State};
 use wua_engine::store::Origin;
-use wua_engine::undo::content_label;
 use wua_engine::{Folders, Keeper, Machine, Policy, UpdateInstaller, UpdateSession};
 use wua_types::{EventLine, Update};
 
@@ -136,7 +135,7 @@ impl TestMachine {
     fn put(&self, name: &str, architecture: &str, version: &str, origin: Origin) {
         let file = self.folder.path().join(format!("{name}_{version}.deb"));
         fs::write(&file, archive(name, version)).expect("an archive is written");
-        let label = content_label(name, architecture, version);
+        let label = format!("deb {name} {architecture} {version}");
         self.machine
             .store()
             .put(&file, None, &label, origin)

@@ -77,6 +77,22 @@ impl ArchiveRecord {
         self.archives.iter().any(|archive| archive.is_security())
     }
 
+    /// Its relation fields as a stanza of their own.
+    pub(crate) fn relations(&self) -> Vec<u8> {
+        let fields = [
+            ("Depends", &self.depends),
+            ("Pre-Depends", &self.pre_depends),
+            ("Recommends", &self.recommends),
+            ("Conflicts", &self.conflicts),
+            ("Breaks", &self.breaks),
+            ("Provides", &self.provides),
+        ];
+        let lines = fields
+            .into_iter()
+            .filter_map(|(name, text)| Some(format!("{name}: {}\n", text.as_ref()?)));
+        lines.collect::<String>().into_bytes()
+    }
+
     pub(super) fn parse(stanza: Stanza<'_>, archives: Vec<Arc<Archive>>) -> Result<Self, RecordError> {
         let mut record = Self {
             phased_percentage: 100,

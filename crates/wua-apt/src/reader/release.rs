@@ -64,11 +64,24 @@ fn head(bytes: &[u8]) -> Stanza<'_> {
     .unwrap_or(Stanza::new(b""))
 }
 
-/// Whether the archive offers the file `key` (a path such as `main/binary-amd64/Packages`), packed or not.
+/// Whether the archive offers the file `key` (a path such as `main/binary-amd64/Packages`), packed or not. An index that is
+/// empty unpacked is not offered: APT stores no file for it.
 pub(super) fn offers(bytes: &[u8], key: &str) -> bool {
     let needle = format!(" {key}");
-    memchr::memmem::find_iter(bytes, &needle)
-        .any(|place| matches!(bytes.get(place + needle.len()), None | Some(b'\n' | b'.' | b'\r')))
+    let mut is_offered = false;
+    for place in memchr::memmem::find_iter(bytes, &needle) {
+        let is_plain = match bytes.get(place + needle.len()) {
+            None | Some(b'\n' | b'\r') => true,
+            Some(b'.') => false,
+            Some(_) => continue,
+        };
+        let size = bytes[..place].rsplit(|byte| byte.is_ascii_whitespace()).next();
+        if is_plain && size == Some(b"0") {
+            return false;
+        }
+        is_offered = true;
+    }
+    is_offered
 }
 
 /// `Sat, 11 Jul 2026 10:16:37 UTC`: RFC 2822 but for the name of the zone.
@@ -85,6 +98,14 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_that_is_empty_is_not_offered() {
+        let text = b"SHA256:\n 00 0 main/binary-amd64/Packages\n 00 20 main/binary-amd64/Packages.gz\n 00 7 contrib/binary-amd64/Packages\n";
+        assert!(!offers(text, "main/binary-amd64/Packages"));
+        assert!(offers(text, "contrib/binary-amd64/Packages"));
+        assert!(!offers(text, "non-free/binary-amd64/Packages"));
+    }
 
     const SIGNED: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nLabel: Debian\n\
         Suite: stable-backports\nCodename: x-backports\nDate: Sat, 11 Jul 2026 10:16:37 UTC\nNotAutomatic: yes\n\

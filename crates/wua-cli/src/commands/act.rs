@@ -5,7 +5,9 @@ use std::sync::Arc;
 use wua_apt::dpkg::DpkgDatabase;
 use wua_engine::state::PublicState;
 use wua_job::Job;
-use wua_types::{HResult, KeptBack, OperationResultCode, PlanHash, SearchResult, Update, UpdateResult};
+use wua_types::{
+    HResult, KeptBack, Operation, OperationResultCode, PlanHash, SearchResult, Update, UpdateIdentity, UpdateResult,
+};
 
 use crate::arguments::{ActArguments, Selection, UninstallArguments};
 use crate::commands::plan_view;
@@ -116,9 +118,16 @@ pub(crate) fn nothing_fits(front: &Front, selector: &Selector, kept_back: &[Kept
         return Problem::new(HResult::WU_E_ITEMNOTFOUND, what)
             .hint("CVE numbers come with the archives: `wua download category:security`, then try again.");
     }
+    let hidden = PublicState::read(&front.session.machine().folders).map(|state| state.hidden).unwrap_or_default();
+    let named = |(id, title)| Update::new(UpdateIdentity { update_id: id, revision_number: 1 }, title);
+    if let Some(hidden) = hidden.into_iter().map(named).find(|update| selector.matches(update)) {
+        let (title, name) = (&hidden.title, source_name(&hidden));
+        return Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("`{title}` is hidden"))
+            .hint(format!("Bring it back with `wua unhide {name}`, then repeat the command."));
+    }
     let root = front.session.machine().folders.root().display();
     Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("no update of `{root}` fits `{selector}`"))
-        .hint("`wua search` lists the updates; hidden ones are listed by `wua search 'IsInstalled=0 and IsHidden=1'`.")
+        .hint("`wua search` lists the updates there are.")
 }
 
 /// Searches and selects.
@@ -280,7 +289,7 @@ impl<'a> Work<'a> {
             }
             let result = K::result(result);
             self.outcome.ended.push(Ended {
-                update: update.clone(),
+                update: after(job.operation(), result.result_code.is_success(), update),
                 result_code: result.result_code,
                 hresult: result.hresult,
                 message: result.message,
@@ -331,6 +340,22 @@ impl<'a> Work<'a> {
             screen.line(format!("Restart the machine to finish: {}.", titles.join(", ")));
         }
     }
+}
+
+/// The update as it is once a job is over.
+fn after(operation: Operation, done: bool, update: &Update) -> Update {
+    let mut update = update.clone();
+    match operation {
+        Operation::Search => {}
+        Operation::Download => update.is_downloaded |= done,
+        Operation::Install => update.is_installed |= done,
+        Operation::Uninstall if done => {
+            (update.is_installed, update.is_uninstallable) = (false, false);
+            update.is_hidden = true;
+        }
+        Operation::Uninstall => {}
+    }
+    update
 }
 
 /// What to say when the caller leaves a job: an installation goes on, a download ends with us.

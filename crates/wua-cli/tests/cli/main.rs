@@ -6,12 +6,10 @@
 mod harness;
 
 mod bad_input;
-mod criteria;
 mod faults;
 mod flags;
 mod following;
 mod locks;
-mod machines;
 mod papers;
 mod plans;
 mod refreshing;

@@ -1,6 +1,6 @@
 //! A running `wua` that a test started: its lines as they come, Ctrl-C for it, and its sudden end.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, ChildStderr, ChildStdout, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -115,7 +115,7 @@ impl Front {
     }
 }
 
-fn line_that(from: &mut impl std::io::BufRead, seen: &mut String, fits: impl Fn(&str) -> bool) -> Option<String> {
+fn line_that(from: &mut impl BufRead, seen: &mut String, fits: impl Fn(&str) -> bool) -> Option<String> {
     loop {
         let before = seen.len();
         if from.read_line(seen).expect("it speaks UTF-8") == 0 {

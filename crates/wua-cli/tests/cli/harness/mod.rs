@@ -7,6 +7,5 @@ mod run;
 mod schema;
 
 pub(crate) use front::Front;
-pub(crate) use machine::Machine;
-pub(crate) use run::{Run, run_anywhere};
-pub(crate) use schema::is_described;
+pub(crate) use machine::{Machine, titles};
+pub(crate) use run::run_anywhere;

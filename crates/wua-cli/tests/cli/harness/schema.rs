@@ -66,11 +66,6 @@ pub(crate) fn undescribed() -> Vec<String> {
     found
 }
 
-/// Whether the schema has a part of that name.
-pub(crate) fn is_described(name: &str) -> bool {
-    whole()["$defs"].get(name).is_some()
-}
-
 /// What the schema calls the document of a command.
 pub(crate) fn document_of(arguments: &[String]) -> &'static str {
     let what_if = arguments.iter().any(|argument| argument == "--what-if");

@@ -1,7 +1,7 @@
-//! Which updates must go in one run of the package manager (rule B1): a look at pairs, no solver.
+//! Which updates need which others, so that they go in one run of the package manager (rule B1): a look at pairs, no solver.
 //!
-//! Two updates belong together if a package of one, as it will be, cannot stand beside a package of the other as it is
-//! now, or the other way round. What is unclear (alternatives, packages that are not there yet) binds: a batch too large
+//! An update needs another if a package of it, as it will be, cannot stand beside a package of the other as it is now, or if
+//! a package of the other, as it is now, cannot stand beside it. What is unclear (alternatives, packages that are not there yet) binds: a batch too large
 //! costs time, one too small is refused by APT and merged then.
 
 use std::collections::{BTreeSet, HashMap};
@@ -21,8 +21,8 @@ pub(crate) struct Mover<'a> {
     pub(crate) then: Option<(&'a str, Stanza<'a>)>,
 }
 
-/// The pairs of updates that belong together, the smaller place first.
-pub(crate) fn together(movers: &[Mover<'_>]) -> Vec<(usize, usize)> {
+/// Which update needs which: pairs of the one that needs and the one that is needed.
+pub(crate) fn needs(movers: &[Mover<'_>]) -> Vec<(usize, usize)> {
     let mut by_name: HashMap<&str, Vec<&Mover<'_>>> = HashMap::new();
     for mover in movers {
         by_name.entry(mover.name).or_default().push(mover);
@@ -35,35 +35,46 @@ pub(crate) fn together(movers: &[Mover<'_>]) -> Vec<(usize, usize)> {
             .collect::<Vec<_>>()
     };
     let mut pairs = BTreeSet::new();
-    let mut meet =
-        |mover: &Mover<'_>, stanza: Stanza<'_>, version_of: &dyn Fn(&Mover<'_>) -> Option<String>| {
-            let accepts = |relation: &Relation, other: &Mover<'_>| {
-                version_of(other).is_some_and(|version| relation.accepts(&version))
-            };
-            for (fields, fits) in [
-                (["Depends", "Pre-Depends"], true),
-                (["Breaks", "Conflicts"], false),
-            ] {
-                for relation in fields.iter().flat_map(|name| field(stanza, name)).flatten() {
-                    for other in others(mover, &relation) {
-                        if accepts(&relation, other) != fits {
-                            pairs.insert((mover.update.min(other.update), mover.update.max(other.update)));
-                        }
+    let mut meet = |mover: &Mover<'_>,
+                    stanza: Stanza<'_>,
+                    version_of: &dyn Fn(&Mover<'_>) -> Option<String>,
+                    is_new: bool| {
+        let accepts = |relation: &Relation, other: &Mover<'_>| {
+            version_of(other).is_some_and(|version| relation.accepts(&version))
+        };
+        for (fields, fits) in [
+            (["Depends", "Pre-Depends"], true),
+            (["Breaks", "Conflicts"], false),
+        ] {
+            for relation in fields.iter().flat_map(|name| field(stanza, name)).flatten() {
+                for other in others(mover, &relation) {
+                    if accepts(&relation, other) != fits {
+                        pairs.insert(match is_new {
+                            true => (mover.update, other.update),
+                            false => (other.update, mover.update),
+                        });
                     }
                 }
             }
-        };
+        }
+    };
     for mover in movers {
         // As it will be, it meets the others as they are now; as it is now, it meets them as they will be.
         if let Some((_, stanza)) = mover.then {
-            meet(mover, stanza, &|other| {
-                other.now.map(|(version, _)| version.to_owned())
-            });
+            meet(
+                mover,
+                stanza,
+                &|other| other.now.map(|(version, _)| version.to_owned()),
+                true,
+            );
         }
         if let Some((_, stanza)) = mover.now {
-            meet(mover, stanza, &|other| {
-                other.then.map(|(version, _)| version.to_owned())
-            });
+            meet(
+                mover,
+                stanza,
+                &|other| other.then.map(|(version, _)| version.to_owned()),
+                false,
+            );
         }
     }
     pairs.into_iter().collect()
@@ -84,17 +95,17 @@ mod tests {
                 then: Some(("2", Stanza::new(then.as_bytes()))).filter(|_| *then != "-"),
             })
             .collect();
-        assert_eq!(together(&movers), expected);
+        assert_eq!(needs(&movers), expected);
     }
 
     #[test]
-    fn an_exact_dependency_binds_and_a_loose_one_does_not() {
+    fn an_exact_dependency_needs_and_a_loose_one_does_not() {
         check(
             &[
                 (0, "tools", "Depends: lib (= 1)\n", "Depends: lib (= 2)\n"),
                 (1, "lib", "", ""),
             ],
-            &[(0, 1)],
+            &[(0, 1), (1, 0)],
         );
         check(
             &[
@@ -108,12 +119,12 @@ mod tests {
                 (0, "tools", "Depends: lib (<< 2)\n", "Depends: lib\n"),
                 (1, "lib", "", ""),
             ],
-            &[(0, 1)],
+            &[(1, 0)],
         );
     }
 
     #[test]
-    fn breaking_the_version_that_is_there_binds() {
+    fn breaking_the_version_that_is_there_needs_the_newer_one() {
         check(
             &[(0, "lib", "", "Breaks: tools (<< 2)\n"), (1, "tools", "", "")],
             &[(0, 1)],
@@ -125,10 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn a_package_that_is_not_there_yet_binds_who_needs_it() {
+    fn a_package_that_is_not_there_yet_is_needed() {
         check(
             &[(1, "meta", "", "Depends: image\n"), (0, "image", "-", "")],
-            &[(0, 1)],
+            &[(1, 0)],
         );
     }
 

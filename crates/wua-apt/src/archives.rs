@@ -1,0 +1,75 @@
+//! Puts the archives of a run where apt looks for them, and says what is authorised about each (rules A5, G1).
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use wua_engine::Failure;
+use wua_engine::store::{ContentStore, StoreError, io_code};
+use wua_types::{HResult, PlannedChange, UpdateInstallationResult};
+
+use crate::gate::Authorised;
+use crate::outcome::refusal;
+use crate::watch::archive_name;
+
+/// The step of apt's that carries a change out, with its archive in the folder `archives` as apt sees it.
+pub(crate) fn authorised(change: &PlannedChange, archives: &Path) -> Authorised {
+    let archive = archive_name(change).zip(change.archive.clone());
+    Authorised {
+        name: change.name.clone(),
+        architecture: change.architecture.clone(),
+        old: change.from.clone(),
+        new: change.to.clone(),
+        archive: archive.map(|(name, sha256)| (archives.join(name), sha256)),
+    }
+}
+
+/// Puts the archives of an update into `folder`, each verified right before.
+///
+/// # Errors
+/// The result of an update whose archives cannot all be put there.
+pub(crate) fn link_archives(
+    store: &ContentStore,
+    changes: &[&PlannedChange],
+    folder: &Path,
+) -> Result<(), UpdateInstallationResult> {
+    changes.iter().try_for_each(|change| match archive_name(change) {
+        Some(name) => link(store, change, &folder.join(name)),
+        None => Ok(()),
+    })
+}
+
+fn link(store: &ContentStore, change: &PlannedChange, to: &Path) -> Result<(), UpdateInstallationResult> {
+    let name = &change.name;
+    let missing = || {
+        refusal(
+            HResult::WU_E_DM_NOTDOWNLOADED,
+            format!("the archive of `{name}` is not in the store"),
+        )
+    };
+    let from = store
+        .verify(change.archive.as_ref().ok_or_else(missing)?)
+        .map_err(|error| match &error {
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => missing(),
+            StoreError::WrongHash { .. } => refusal(
+                error.code(),
+                format!("the archive of `{name}` was altered in the store: {error}"),
+            ),
+            StoreError::Io { .. } | StoreError::NotAHash(_) => {
+                let sentence = format!("the archive of `{name}` cannot be verified");
+                refusal(
+                    error.code(),
+                    Failure::because(error.code(), sentence, error).sentence(),
+                )
+            }
+        })?;
+    // Other file systems, and files of other users, cannot be linked.
+    let made = to.parent().map_or(Ok(()), fs::create_dir_all);
+    let made = made.and_then(|()| fs::hard_link(&from, to).or_else(|_| fs::copy(&from, to).map(|_| ())));
+    made.map_err(|error| {
+        refusal(
+            io_code(&error),
+            format!("cannot put `{}` in place: {error}", to.display()),
+        )
+    })
+}

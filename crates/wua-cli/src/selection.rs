@@ -5,6 +5,9 @@ use std::str::FromStr;
 use regex::{Regex, RegexBuilder};
 use wua_types::{Update, UpdateId};
 
+/// The reason of an update that no word of the selection fits.
+pub(crate) const NOT_SELECTED: &str = "not selected";
+
 /// One word of a selection.
 #[derive(Clone, Debug)]
 pub(crate) enum Selector {
@@ -95,7 +98,7 @@ pub(crate) fn select(found: Vec<Update>, wanted: &[Selector], excluded: &[Select
     for update in found {
         let mut reasons: Vec<String> = Vec::new();
         if !wanted.is_empty() && !wanted.iter().any(|selector| selector.matches(&update)) {
-            reasons.push("not selected".into());
+            reasons.push(NOT_SELECTED.into());
         }
         let by = excluded.iter().filter(|selector| selector.matches(&update));
         reasons.extend(by.map(|selector| format!("excluded by `{selector}`")));

@@ -6,6 +6,7 @@ use wua_types::{InstallPlan, KeptBack, PlannedChange, Update};
 
 use crate::front::Front;
 use crate::report::finished_line;
+use crate::selection::NOT_SELECTED;
 use crate::text::{bytes, count};
 
 /// Prints the plan and what is left out of it.
@@ -54,11 +55,16 @@ fn tell_text(
             screen.line(line);
         }
     }
-    if !left_out.is_empty() {
+    let is_told = |reasons: &[String]| reasons != [NOT_SELECTED];
+    let (told, others): (Vec<_>, Vec<_>) = left_out.iter().partition(|(_, reasons)| is_told(reasons));
+    if !told.is_empty() {
         screen.heading("Left out");
-        for (update, reasons) in left_out {
+        for (update, reasons) in told {
             screen.line(format!("  {}: {}", update.title, reasons.join("; ")));
         }
+    }
+    if !others.is_empty() {
+        screen.line(format!("{} more not selected", others.len()));
     }
     super::search::tell_kept_back(screen, kept_back);
     screen.line(format!("plan {}", plan.hash()));

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use wua_engine::Failure;
 use wua_engine::handler::{
-    Batch, BatchContext, BatchEnd, DownloadContext, InstalledUpdate, Resolution, UpdateHandler,
+    Batch, BatchContext, BatchEnd, Consent, DownloadContext, Finding, InstalledUpdate, Resolution, UpdateHandler,
 };
 use wua_engine::source::{Found, SearchRequest, UpdateSource};
 use wua_engine::store::ContentStore;
@@ -21,7 +21,7 @@ use wua_types::{HResult, Update, UpdateService};
 use crate::apply::ApplyOptions;
 use crate::keep_old::installed_as;
 use crate::tree::{AptTree, TreeError, TreeKind};
-use crate::{apply, fetch, locks, resolve, resolve_back, restart, source, updates};
+use crate::{apply, fetch, health, locks, repair, resolve, resolve_back, restart, source, updates};
 
 /// How [`Apt`] works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +185,21 @@ impl UpdateHandler for Apt {
             ..ApplyOptions::default()
         };
         apply::apply(&self.tree, batch, &options, cx)
+    }
+
+    fn diagnose(&self, store: &ContentStore) -> Result<Vec<Finding>, Failure> {
+        health::diagnose(&self.tree, store)
+    }
+
+    fn repair(
+        &self,
+        folder: &Path,
+        number: usize,
+        store: &ContentStore,
+        consent: Consent,
+        cx: &mut dyn BatchContext,
+    ) -> Result<Vec<Finding>, Failure> {
+        repair::repair(&self.tree, folder, number, store, consent, self.options.lock_limit, cx)
     }
 
     fn restart_required(&self) -> Result<Option<Vec<String>>, Failure> {

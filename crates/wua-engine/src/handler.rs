@@ -120,6 +120,44 @@ pub trait BatchContext {
     fn warning(&mut self, code: HResult, message: String);
 }
 
+/// One thing about a machine that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Finding {
+    /// What kind of trouble it is; decides which rung of the ladder cures it.
+    pub kind: FindingKind,
+    /// What is concerned: a package as `NAME:ARCHITECTURE`, a process as `NAME (PID)`, a file.
+    pub subject: String,
+    /// What is wrong, as a sentence.
+    pub sentence: String,
+    /// What a repair would do about it, as a sentence.
+    pub cure: String,
+    /// Whether a repair may do that by itself. What it may not needs the administrator's consent, or a human.
+    pub heals_itself: bool,
+}
+
+/// The kinds of trouble, in the order of the rungs that cure them (apt.md 10.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Something of an earlier, interrupted run is still working.
+    Survivor,
+    /// Packages are unpacked and not configured, or the package database has an unfinished journal.
+    Unconfigured,
+    /// A package was interrupted while it was unpacked and must be unpacked again.
+    HalfInstalled,
+    /// Dependencies of installed packages are not satisfied.
+    BrokenDependency,
+    /// Files of an interrupted run lie about.
+    Leftover,
+}
+
+/// What the administrator allows a repair to do beyond what it may do by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Consent {
+    /// Remove packages.
+    pub removals: bool,
+}
+
 /// How updates are applied.
 pub trait UpdateHandler: Send + Sync {
     /// A stable text that says which machine this is; part of a plan's hash.
@@ -172,6 +210,26 @@ pub trait UpdateHandler: Send + Sync {
     /// Something that dooms the batch and what follows it: the package database locked or broken, a full disk (rule R33).
     /// Members told before keep their result.
     fn apply(&self, batch: &Batch<'_>, cx: &mut dyn BatchContext) -> Result<BatchEnd, Failure>;
+
+    /// What is wrong with the machine's packages. Touches nothing and needs no privilege. An empty answer means healthy.
+    ///
+    /// # Errors
+    /// The machine's state cannot be read.
+    fn diagnose(&self, store: &ContentStore) -> Result<Vec<Finding>, Failure>;
+
+    /// Heals what [`diagnose`](Self::diagnose) finds, rung by rung, each at most once for the same trouble; waits visibly for
+    /// survivors and locks. Returns what is left. `folder` is the job's own, for logs; `number` differs between all runs of a job.
+    ///
+    /// # Errors
+    /// Nothing could be tried: a lock held past its limit, a full disk, an abort while waiting (`WU_E_CALL_CANCELLED`).
+    fn repair(
+        &self,
+        folder: &Path,
+        number: usize,
+        store: &ContentStore,
+        consent: Consent,
+        cx: &mut dyn BatchContext,
+    ) -> Result<Vec<Finding>, Failure>;
 
     /// Whether the machine waits for a restart, for whatever reason, and for which packages.
     ///

@@ -2,12 +2,13 @@
 //! in the store, and succeeds.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wua_engine::UpdateHandler;
 use wua_engine::failure::Failure;
 use wua_engine::handler::{
-    Batch, BatchContext, BatchEnd, DownloadContext, InstalledUpdate, Refusal, Resolution, ResolvedUpdate,
+    Batch, BatchContext, BatchEnd, Consent, DownloadContext, Finding, InstalledUpdate, Refusal, Resolution, ResolvedUpdate,
 };
 use wua_engine::store::ContentStore;
 use wua_types::{
@@ -223,6 +224,21 @@ impl UpdateHandler for ScriptedHandler {
     fn apply(&self, batch: &Batch<'_>, cx: &mut dyn BatchContext) -> Result<BatchEnd, Failure> {
         lock(&self.applied).push(batch.members.to_vec());
         (self.apply)(batch, cx)
+    }
+
+    fn diagnose(&self, _store: &ContentStore) -> Result<Vec<Finding>, Failure> {
+        Ok(Vec::new())
+    }
+
+    fn repair(
+        &self,
+        _folder: &Path,
+        _number: usize,
+        _store: &ContentStore,
+        _consent: Consent,
+        _cx: &mut dyn BatchContext,
+    ) -> Result<Vec<Finding>, Failure> {
+        Ok(Vec::new())
     }
 
     fn restart_required(&self) -> Result<Option<Vec<String>>, Failure> {

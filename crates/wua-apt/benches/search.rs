@@ -98,6 +98,7 @@ fn confirmed_search(root: &Path) -> Outcome<usize> {
         refresh: false,
         store: &store,
         abort: &abort,
+        waiting: &|_| (),
     };
     Ok(apt
         .search(&request)?

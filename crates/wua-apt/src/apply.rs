@@ -23,6 +23,7 @@ use crate::gate::{Gate, Verdict};
 use crate::last_words;
 use crate::outcome;
 use crate::refused::{no_gate, refused};
+use crate::repair;
 use crate::restart::read_database;
 use crate::run::printed;
 use crate::tree::AptTree;
@@ -40,6 +41,10 @@ pub struct ApplyOptions {
     pub lock_limit: Option<Duration>,
     /// How long a maintainer script may be silent before the wait for it is told (trap T4).
     pub quiet_after: Duration,
+    /// How long a maintainer script may be silent before it is ended with all it started; it never is if none.
+    pub script_limit: Option<Duration>,
+    /// How long a script that was asked to end has time to do so before it is made to.
+    pub script_grace: Duration,
 }
 
 impl Default for ApplyOptions {
@@ -47,6 +52,8 @@ impl Default for ApplyOptions {
         Self {
             lock_limit: None,
             quiet_after: Duration::from_secs(5),
+            script_limit: None,
+            script_grace: Duration::from_secs(5),
         }
     }
 }
@@ -65,8 +72,7 @@ pub fn apply(
 ) -> Result<BatchEnd, Failure> {
     let mut driver = Driver::new(tree, batch, options)?;
     driver.finish_earlier_runs(cx)?;
-    driver.wait_for_locks(cx)?;
-    finish_interrupted_work(&mut driver, cx)?;
+    repair::make_workable(&mut driver, cx)?;
     let mut groups = VecDeque::from([batch.members.to_vec()]);
     while let Some(group) = groups.pop_front() {
         match attempt(&mut driver, &group, cx)? {
@@ -92,22 +98,6 @@ pub(crate) enum Next {
     Apart(Vec<usize>),
     /// Nothing was touched: these updates belong to the batch, too.
     NeedsAlso(Vec<usize>),
-}
-
-/// Finishes what an interrupted dpkg left; apt would refuse to work before (apt.md 10.2).
-fn finish_interrupted_work(driver: &mut Driver<'_, '_>, cx: &mut dyn BatchContext) -> Result<(), Failure> {
-    if read_database(driver.tree)?.journal_files() == 0 {
-        return Ok(());
-    }
-    driver.repair(&command::configure_all(driver.tree), cx)?;
-    // Packages that fail in it are no reason to stop (trap T3), a database that stays unfinished is.
-    match read_database(driver.tree)?.journal_files() {
-        0 => Ok(()),
-        _ => Err(Failure::new(
-            HResult::WU_E_UNEXPECTED,
-            "dpkg was interrupted earlier, and `dpkg --configure -a` could not finish its work",
-        )),
-    }
 }
 
 /// One apt run for the updates of `group` that are not done yet.
@@ -283,7 +273,10 @@ fn own_failure(
     let error = *driver.watch.errors_of(update).first()?;
     let change = &driver.watch.packages[error.package?].change;
     let said = last_words::of_script(&printed(driver.batch.folder, &error.tag, LOG_END), &error.item);
-    let result = outcome::failure(error, change, &said, database);
+    let result = match driver.hung_script(&change.name) {
+        Some(sentence) => outcome::hung(sentence, change, &said, database),
+        None => outcome::failure(error, change, &said, database),
+    };
     Some(UpdateInstallationResult {
         kept_configuration: driver.watch.kept_of(update),
         ..result

@@ -12,16 +12,18 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use wua_engine::Failure;
 use wua_engine::handler::{
-    Batch, BatchContext, BatchEnd, Consent, DownloadContext, Finding, InstalledUpdate, Resolution, UpdateHandler,
+    Batch, BatchContext, BatchEnd, Consent, DownloadContext, Finding, InstalledUpdate, Resolution,
+    UpdateHandler,
 };
 use wua_engine::source::{Found, SearchRequest, UpdateSource};
+use wua_engine::space::SpaceNeed;
 use wua_engine::store::ContentStore;
-use wua_types::{HResult, Update, UpdateService};
+use wua_types::{HResult, InstallPlan, Update, UpdateService};
 
 use crate::apply::ApplyOptions;
 use crate::keep_old::installed_as;
 use crate::tree::{AptTree, TreeError, TreeKind};
-use crate::{apply, fetch, health, locks, repair, resolve, resolve_back, restart, source, updates};
+use crate::{apply, fetch, health, locks, repair, resolve, resolve_back, restart, source, space, updates};
 
 /// How [`Apt`] works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +32,17 @@ pub struct AptOptions {
     pub repack: bool,
     /// How long locks of other programs are waited for; without end if none.
     pub lock_limit: Option<Duration>,
+    /// How long a maintainer script may be silent before it is ended; it never is if none.
+    pub script_limit: Option<Duration>,
 }
 
 impl Default for AptOptions {
-    /// Repacks, and waits without end.
+    /// Repacks, waits without end, and ends no script.
     fn default() -> Self {
         Self {
             repack: true,
             lock_limit: None,
+            script_limit: None,
         }
     }
 }
@@ -61,7 +66,11 @@ impl Apt {
     pub fn open(root: &Path, options: AptOptions) -> Result<Self, Failure> {
         let tree = AptTree::open(root).map_err(|error| {
             let code = match &error {
-                TreeError::ForeignPracticeMachine { .. } => HResult::E_ACCESSDENIED,
+                TreeError::ForeignPracticeMachine { .. } | TreeError::Foreign { .. } => {
+                    HResult::E_ACCESSDENIED
+                }
+                TreeError::Link { .. } | TreeError::Open { .. } => HResult::E_INVALIDARG,
+                TreeError::Unreadable { source, .. } => wua_engine::store::io_code(source),
                 TreeError::ProgramMissing { .. } => HResult::WU_E_MISSING_HANDLER,
                 TreeError::Configuration { source, .. } => wua_engine::store::io_code(source),
                 _ => HResult::WU_E_NO_SERVICE,
@@ -69,6 +78,13 @@ impl Apt {
             Failure::because(code, format!("cannot work on `{}`", root.display()), error)
         })?;
         Ok(Self { tree, options })
+    }
+
+    /// The same tree worked on in another way: for callers whose options stand in the tree, which is not to be read before it
+    /// is known to be theirs.
+    #[must_use]
+    pub fn with_options(self, options: AptOptions) -> Self {
+        Self { options, ..self }
     }
 
     /// The tree.
@@ -97,7 +113,7 @@ impl UpdateSource for Apt {
         if request.refresh {
             self.may_change()?;
         }
-        source::search(&self.tree, request)
+        source::search(&self.tree, request, self.options.lock_limit)
     }
 }
 
@@ -170,6 +186,10 @@ impl UpdateHandler for Apt {
         resolve_back::resolve_uninstall(&self.tree, updates, store)
     }
 
+    fn space_needed(&self, plan: &InstallPlan) -> Result<Vec<SpaceNeed>, Failure> {
+        space::needed(&self.tree, plan)
+    }
+
     fn download(
         &self,
         updates: &[Update],
@@ -182,6 +202,7 @@ impl UpdateHandler for Apt {
     fn apply(&self, batch: &Batch<'_>, cx: &mut dyn BatchContext) -> Result<BatchEnd, Failure> {
         let options = ApplyOptions {
             lock_limit: self.options.lock_limit,
+            script_limit: self.options.script_limit,
             ..ApplyOptions::default()
         };
         apply::apply(&self.tree, batch, &options, cx)
@@ -199,7 +220,12 @@ impl UpdateHandler for Apt {
         consent: Consent,
         cx: &mut dyn BatchContext,
     ) -> Result<Vec<Finding>, Failure> {
-        repair::repair(&self.tree, folder, number, store, consent, self.options.lock_limit, cx)
+        let options = ApplyOptions {
+            lock_limit: self.options.lock_limit,
+            script_limit: self.options.script_limit,
+            ..ApplyOptions::default()
+        };
+        repair::repair(&self.tree, folder, number, store, consent, &options, cx)
     }
 
     fn restart_required(&self) -> Result<Option<Vec<String>>, Failure> {

@@ -96,3 +96,7 @@ pub(crate) fn start_time(pid: u32) -> Option<u64> {
 pub(crate) fn session(pid: u32) -> Option<u32> {
     stat(pid)?.get(3)?.parse().ok()
 }
+
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    stat(pid)?.get(1)?.parse().ok()
+}

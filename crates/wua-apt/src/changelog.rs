@@ -14,6 +14,7 @@ use wua_engine::store::ContentStore;
 use wua_types::MsrcSeverity;
 
 use crate::deb;
+use crate::text::turns_direction;
 use crate::version;
 
 /// The most of a changelog that is kept and shown, in bytes; the newest entries come first.
@@ -117,7 +118,7 @@ fn parse(text: &str, installed: &str) -> Changes {
         cve_ids.extend(cve_numbers(line));
         changes.text.extend(
             line.chars()
-                .filter(|letter| !letter.is_control() || *letter == '\t'),
+                .filter(|letter| (!letter.is_control() || *letter == '\t') && !turns_direction(*letter)),
         );
         changes.text.push('\n');
     }

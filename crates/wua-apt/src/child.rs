@@ -11,6 +11,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
+use crate::text::harmless;
+
 /// How long a wait may last without a tick.
 const TICK: Duration = Duration::from_millis(200);
 /// After so many ticks an interrupted program is asked by SIGTERM: whoever is started in a shell's background
@@ -90,7 +92,7 @@ pub(crate) fn said(stderr: &[u8]) -> String {
             .unwrap_or_default()
             .to_owned(),
     };
-    joined.chars().filter(|letter| !letter.is_control()).collect()
+    harmless(&joined)
 }
 
 #[cfg(test)]

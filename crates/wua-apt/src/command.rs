@@ -50,15 +50,7 @@ pub(crate) fn apply(
     if changes.iter().any(|change| change.from == change.to) {
         command.arg("--reinstall");
     }
-    let mut options = vec![
-        "APT::Status-Fd=3".to_owned(),
-        "DPkg::Use-Pty=0".to_owned(),
-        "APT::Keep-Fds::=4".to_owned(),
-        "DPkg::Options::=--status-fd=4".to_owned(),
-        LOCK_TIMEOUT.to_owned(),
-        "APT::Get::AutomaticRemove=false".to_owned(),
-    ];
-    options.extend(KEEP_CONFIGURATION.map(|option| format!("DPkg::Options::={option}")));
+    let mut options = run_options();
     if changes.iter().all(|change| change.to.is_some()) {
         options.push("APT::Get::Remove=false".to_owned());
     }
@@ -100,6 +92,69 @@ pub(crate) fn configure_all(tree: &AptTree) -> Command {
         .args(KEEP_CONFIGURATION)
         .args(["--status-fd=4", "--configure", "-a"]);
     command
+}
+
+/// The run that finishes removals that were begun. What others still need stays.
+pub(crate) fn finish_removals(tree: &AptTree, packages: &[String]) -> Command {
+    let mut command = tree.changing(Program::Dpkg);
+    command
+        .args(tree.dpkg_options())
+        .args(["--status-fd=4", "--remove"])
+        .args(packages);
+    command
+}
+
+/// The run that gives up packages whose files cannot be had any more; only with the administrator's consent.
+pub(crate) fn give_up(tree: &AptTree, packages: &[String]) -> Command {
+    let mut command = tree.changing(Program::Dpkg);
+    command
+        .args(tree.dpkg_options())
+        .args(["--status-fd=4", "--force-remove-reinstreq", "--remove"])
+        .args(packages);
+    command
+}
+
+/// The run that lets apt mend what is broken, and install `requests` again (`apt-get -f install`). `archives` is the folder
+/// of the archives as apt sees it; what is not there, apt fetches. Without `removals` apt refuses to remove anything.
+pub(crate) fn mend(tree: &AptTree, requests: &[OsString], archives: &Path, removals: bool) -> Command {
+    let mut command = tree.changing(Program::AptGet);
+    command.args(["-y", "-q", "-f", "--mark-auto"]);
+    if !requests.is_empty() {
+        command.arg("--reinstall");
+    }
+    let mut options = run_options();
+    if !removals {
+        options.push("APT::Get::Remove=false".to_owned());
+    }
+    for option in options {
+        command.arg("-o").arg(option);
+    }
+    let mut folder = OsString::from("Dir::Cache::archives=");
+    folder.push(archives);
+    command.arg("-o").arg(folder).arg("install").args(requests);
+    command
+}
+
+/// The same as a question to a simulation.
+pub(crate) fn mend_question(requests: &[OsString]) -> Vec<OsString> {
+    let options = ["-o", "APT::Get::AutomaticRemove=false", "-f", "install"];
+    let again = (!requests.is_empty()).then_some("--reinstall");
+    let options = options.into_iter().chain(again).map(OsString::from);
+    options.chain(requests.iter().cloned()).collect()
+}
+
+/// Where apt and dpkg write what they do, how long they wait, and what they answer.
+fn run_options() -> Vec<String> {
+    let mut options = vec![
+        "APT::Status-Fd=3".to_owned(),
+        "DPkg::Use-Pty=0".to_owned(),
+        "APT::Keep-Fds::=4".to_owned(),
+        "DPkg::Options::=--status-fd=4".to_owned(),
+        LOCK_TIMEOUT.to_owned(),
+        "APT::Get::AutomaticRemove=false".to_owned(),
+    ];
+    options.extend(KEEP_CONFIGURATION.map(|option| format!("DPkg::Options::={option}")));
+    options
 }
 
 /// A package as apt is asked for it: what is for all architectures goes by its name alone.

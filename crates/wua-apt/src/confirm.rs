@@ -17,6 +17,7 @@ use wua_engine::Failure;
 use wua_types::HResult;
 
 use crate::child::{self, Tick};
+use crate::text::harmless;
 use crate::tree::{AptTree, Program};
 use crate::version::is_version;
 
@@ -125,7 +126,8 @@ impl Simulation {
             .map_err(failed)?;
         let hook = hook(&folder.path().join("plan"));
         let mut command = tree.reading(Program::AptGet);
-        command.args(["-s", "-q"]);
+        // Where it may, APT would leave the order of its plan in the log folder, and a search writes nothing.
+        command.args(["-s", "-q", "-o", "Dir::Log::Planner=/dev/null"]);
         for kind in ["Upgrade", "Install"] {
             command.arg("-o").arg(format!("AptCli::Hooks::{kind}::={hook}"));
         }
@@ -211,7 +213,7 @@ fn unmet(talk: &str) -> Vec<String> {
         .skip(1);
     let mut packages: Vec<String> = Vec::new();
     for line in block.take_while(|line| line.starts_with(' ')) {
-        let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = harmless(&line.split_whitespace().collect::<Vec<_>>().join(" "));
         match packages.last_mut() {
             // Further reasons of a package stand below the first.
             Some(last) if !words.contains(" : ") => {

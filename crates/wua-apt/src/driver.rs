@@ -22,11 +22,19 @@ use crate::locks::{self, DATABASE, FRONTEND};
 use crate::outcome;
 use crate::restart::{self, RestartFlag};
 use crate::run::{Heard, Run, RunError};
+use crate::scripts::Ending;
+use crate::survivors;
 use crate::tree::AptTree;
 use crate::watch::{Moved, Watch};
 
 /// What people read while a lock is waited for.
 const LOCK: &str = "the package database lock";
+
+/// What people read while what an interrupted run left is waited for.
+const SURVIVOR: &str = "the end of an interrupted run";
+
+/// A script that prints on and on is not told of more often.
+const QUIET_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Debug)]
@@ -53,6 +61,10 @@ pub(crate) struct Driver<'a, 'b> {
     repairing: bool,
     waiting: Option<WaitingFor>,
     lock_waited: Duration,
+    /// Packages whose scripts were ended, with the sentence that says so.
+    hung: Vec<(String, String)>,
+    /// When it was last told what a quiet script does.
+    quiet_told: Option<Instant>,
 }
 
 impl<'a, 'b> Driver<'a, 'b> {
@@ -79,8 +91,8 @@ impl<'a, 'b> Driver<'a, 'b> {
         };
         fs::create_dir_all(folder)
             .map_err(|source| failed(&format!("make the job's folder `{}`", folder.display()), source))?;
-        let restart_before =
-            RestartFlag::read(tree).map_err(|source| failed("read who waits for a restart", source))?;
+        let restart_before = RestartFlag::before(tree, batch)
+            .map_err(|source| failed("read who waits for a restart", source))?;
         Ok(Self {
             watch: Watch::new(batch.plan, batch.members),
             warned: BTreeSet::new(),
@@ -95,6 +107,8 @@ impl<'a, 'b> Driver<'a, 'b> {
             repairing: false,
             waiting: None,
             lock_waited: Duration::ZERO,
+            hung: Vec::new(),
+            quiet_told: None,
         })
     }
 
@@ -128,11 +142,22 @@ impl<'a, 'b> Driver<'a, 'b> {
         self.tell(update, outcome::success(self.watch.kept_of(update), reboot), cx);
     }
 
+    /// How a script of `package` hung and was ended, if one did.
+    pub(crate) fn hung_script(&self, package: &str) -> Option<&str> {
+        let own = self.hung.iter().find(|(name, _)| name == package);
+        own.map(|(_, sentence)| sentence.as_str())
+    }
+
     /// The mark of the next run's files, unique in the job.
     pub(crate) fn next_tag(&mut self) -> String {
-        let tag = format!("{}.{}", self.batch.number, self.runs);
-        self.runs += 1;
-        tag
+        loop {
+            let tag = format!("{}.{}", self.batch.number, self.runs);
+            self.runs += 1;
+            // An earlier keeper, or a repair, may have had runs of the same number.
+            if !crate::run::is_used(self.batch.folder, &tag) {
+                return tag;
+            }
+        }
     }
 
     /// Waits until nobody else holds a lock, visibly.
@@ -184,6 +209,31 @@ impl<'a, 'b> Driver<'a, 'b> {
             self.wait_is_over(cx);
         }
         Ok(())
+    }
+
+    /// Waits, visibly, for what an interrupted run left working: a script would run twice at once otherwise (apt.md 10.2).
+    ///
+    /// # Errors
+    /// `WU_E_CALL_CANCELLED` when an abort is asked for and nothing was changed yet.
+    pub(crate) fn wait_for_survivors(&mut self, cx: &mut dyn BatchContext) -> Result<(), Failure> {
+        while let Some(survivor) = survivors::find(self.tree).into_iter().next() {
+            if !self.changing && cx.abort_requested() {
+                self.wait_is_over(cx);
+                return Err(Failure::new(
+                    HResult::WU_E_CALL_CANCELLED,
+                    "an abort was asked for before anything was changed",
+                ));
+            }
+            self.wait_for(SURVIVOR, Some(survivor.to_string()), cx);
+            wait_for_process(Some(survivor.pid));
+        }
+        self.wait_is_over(cx);
+        Ok(())
+    }
+
+    /// Tells what is about to be done in place of an update's steps.
+    pub(crate) fn announce(&mut self, what: &str, cx: &mut dyn BatchContext) {
+        self.wait_for(what, None, cx);
     }
 
     /// Runs a program to its end as soon as the locks are free; again where somebody else took them first.
@@ -266,6 +316,7 @@ impl<'a, 'b> Driver<'a, 'b> {
         let mut last_move = (Instant::now(), Timestamp::now());
         let mut lines = 0_usize;
         let mut looked = (0, Instant::now());
+        let mut silence = Silence::begin(run);
         let status = run.follow(|run, heard| match heard {
             Heard::Apt(line) => {
                 let moved = self.watch.apt(line);
@@ -278,6 +329,7 @@ impl<'a, 'b> Driver<'a, 'b> {
             }
             Heard::Pulse => {
                 if lines != looked.0 {
+                    silence = Silence::begin(run);
                     last_move = (Instant::now(), Timestamp::now());
                     looked = (lines, last_move.0);
                     self.wait_is_over(cx);
@@ -289,20 +341,56 @@ impl<'a, 'b> Driver<'a, 'b> {
                     if !self.watch.has_heard_dpkg() {
                         met_lock |= self.look_at_locks(run, cx);
                     } else if last_move.0.elapsed() >= self.options.quiet_after {
-                        let what = self.watch.busy_with().unwrap_or("dpkg").to_owned();
-                        self.set_waiting(
-                            Some(WaitingFor {
-                                what,
-                                since: last_move.1,
-                                holder: None,
-                            }),
-                            cx,
-                        );
+                        self.tell_quiet(run, last_move.1, cx);
                     }
+                    self.end_hung_script(run, &mut silence, cx);
                 }
             }
         })?;
         Ok((status, met_lock))
+    }
+
+    /// Tells what dpkg is busy with since a while: which script, and the last line it printed (trap T4).
+    fn tell_quiet(&mut self, run: &Run, since: Timestamp, cx: &mut dyn BatchContext) {
+        if self.quiet_told.is_some_and(|told| told.elapsed() < QUIET_PAUSE) {
+            return;
+        }
+        self.quiet_told = Some(Instant::now());
+        let waiting = WaitingFor {
+            what: self.watch.busy_with().unwrap_or("dpkg").to_owned(),
+            since,
+            holder: run.script().map(|script| script.holder()),
+            detail: run.last_line(),
+        };
+        self.set_waiting(Some(waiting), cx);
+    }
+
+    /// Ends a script that has been silent for longer than the policy allows (rule C1).
+    fn end_hung_script(&mut self, run: &Run, silence: &mut Silence, cx: &mut dyn BatchContext) {
+        let Some(limit) = self.options.script_limit else {
+            return;
+        };
+        if let Some(ending) = &mut silence.ending {
+            ending.force_after(self.options.script_grace);
+            if ending.is_over() {
+                // dpkg may run another script for the failure, without a word between.
+                *silence = Silence::begin(run);
+            }
+            return;
+        }
+        if silence.lasts(run) < limit {
+            return;
+        }
+        let Some(script) = run.script() else { return };
+        let sentence = format!(
+            "the {} was silent for {} s, the most that the policy allows, and was ended",
+            script.name(),
+            limit.as_secs()
+        );
+        tracing::warn!(script = %script.holder(), "a silent script is being ended");
+        cx.warning(HResult::WU_E_UH_INSTALLERHUNG, sentence.clone());
+        self.hung.push((script.package.clone(), sentence));
+        silence.ending = Some(Ending::ask(&script));
     }
 
     /// Whether somebody else holds a lock that our apt, just started, now waits for.
@@ -408,12 +496,14 @@ impl<'a, 'b> Driver<'a, 'b> {
                 what: what.into(),
                 since,
                 holder,
+                detail: None,
             }),
             cx,
         );
     }
 
     fn wait_is_over(&mut self, cx: &mut dyn BatchContext) {
+        self.quiet_told = None;
         self.set_waiting(None, cx);
     }
 
@@ -422,6 +512,32 @@ impl<'a, 'b> Driver<'a, 'b> {
             self.waiting.clone_from(&waiting);
             cx.waiting(waiting);
         }
+    }
+}
+
+/// How long a run has given no sign of life: no line of dpkg's, nothing printed.
+struct Silence {
+    since: Instant,
+    printed: u64,
+    /// The script that is being ended for it.
+    ending: Option<Ending>,
+}
+
+impl Silence {
+    fn begin(run: &Run) -> Self {
+        Self {
+            since: Instant::now(),
+            printed: run.printed_bytes(),
+            ending: None,
+        }
+    }
+
+    fn lasts(&mut self, run: &Run) -> Duration {
+        let printed = run.printed_bytes();
+        if printed != self.printed {
+            (self.since, self.printed) = (Instant::now(), printed);
+        }
+        self.since.elapsed()
     }
 }
 

@@ -13,9 +13,10 @@ use std::process::Command;
 use crate::run::{RunError, write_whole};
 use crate::version;
 
-/// APT runs `exec sh "$WUA_GATE"` and finds the options of that hook under its first word.
-const HOOK: &str = "DPkg::Pre-Install-Pkgs::=exec sh \"$WUA_GATE\"";
-const HOOK_VERSION: &str = "DPkg::Tools::Options::exec::Version=3";
+/// APT finds the options of a hook under its first word, so that is a way to write `/bin/sh` that no other hook begins with:
+/// else ours would change what those are told.
+const HOOK: &str = "DPkg::Pre-Install-Pkgs::=/bin/../bin/./sh \"$WUA_GATE\"";
+const HOOK_VERSION: &str = "DPkg::Tools::Options::/bin/../bin/./sh::Version=3";
 const SCRIPT_VARIABLE: &str = "WUA_GATE";
 
 /// Reads `VERSION 3`, the configuration and an empty line, then one line a step. The hashes are compared last: they take

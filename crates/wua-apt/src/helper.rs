@@ -58,7 +58,8 @@ impl Helper {
                 .arg(format!("SHA256:{}", request.sha256))
                 .arg(format!("Checksum-FileSize:{}", request.size));
         }
-        let errors = tempfile::tempfile()?;
+        // Not where the caller's TMPDIR says.
+        let errors = tempfile::tempfile_in("/tmp")?;
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

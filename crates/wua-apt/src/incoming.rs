@@ -77,6 +77,7 @@ pub(crate) fn lock(folder: &Path, cx: &mut dyn DownloadContext) -> Result<Option
                         what,
                         since: Timestamp::now(),
                         holder: None,
+                        detail: None,
                     }));
                 }
                 std::thread::sleep(PAUSE);

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use wua_engine::store::{ContentStore, Origin};
+use wua_engine::store::{ContentStore, Origin, StoreError};
 use wua_types::{HResult, PackageChange, Update};
 
 use crate::changelog;
@@ -140,7 +140,7 @@ fn item(tree: &AptTree, change: &PackageChange, version: &str, store: &ContentSt
     }
     let mut item = Item::new(label, &change.name, &content.url, content.size, &content.sha256);
     let cached = keep_old::cached(tree, &change.name, &change.architecture, version);
-    if store.has(&item.sha256) {
+    if is_stored_whole(store, &item) {
         item.state = State::Kept;
     } else if cached.is_file()
         && store
@@ -153,6 +153,23 @@ fn item(tree: &AptTree, change: &PackageChange, version: &str, store: &ContentSt
         note_changelog(store, &item);
     }
     item
+}
+
+/// Whether the store has the archive, and unaltered: an altered one is thrown away, so that it is fetched again.
+fn is_stored_whole(store: &ContentStore, item: &Item) -> bool {
+    if !store.has(&item.sha256) {
+        return false;
+    }
+    let Err(error) = store.verify(&item.sha256) else {
+        return true;
+    };
+    tracing::warn!(label = item.label, %error, "a stored archive is unusable and fetched again");
+    if matches!(error, StoreError::WrongHash { .. })
+        && let Err(error) = store.remove(&item.sha256)
+    {
+        tracing::warn!(label = item.label, %error, "it cannot be removed; the new one will replace it");
+    }
+    false
 }
 
 /// Keeps the changelog of an archive that is in the store now.

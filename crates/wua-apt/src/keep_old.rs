@@ -122,7 +122,7 @@ impl OldVersion {
             .prefix(".old-")
             .tempfile_in(&incoming)
             .map_err(write)?;
-        let repacked = repack(tree, &self.package, file.as_file_mut())?;
+        let repacked = repack(tree, &self.package, file.as_file_mut(), &incoming)?;
         store.put(file.path(), None, &self.label(), Origin::Repacked)?;
         Ok(repacked)
     }

@@ -75,6 +75,22 @@ pub(crate) fn failure(
     }
 }
 
+/// The result of an update one of whose scripts hung and was ended: `sentence` says which.
+pub(crate) fn hung(
+    sentence: &str,
+    change: &PlannedChange,
+    said: &[String],
+    database: &DpkgDatabase,
+) -> UpdateInstallationResult {
+    let mut message = format!("`{}`: {sentence}", change.name);
+    if !said.is_empty() {
+        message.push_str(&format!("; it said: {}", said.join(" / ")));
+    }
+    message.push_str("; ");
+    message.push_str(&condition(change, database));
+    refusal(HResult::WU_E_UH_INSTALLERHUNG, message)
+}
+
 /// The result of an update that was never reached, or refused, for reasons that are not a package's own.
 pub(crate) fn refusal(code: HResult, message: impl Into<String>) -> UpdateInstallationResult {
     UpdateInstallationResult::new(OperationResultCode::Failed, code, message)

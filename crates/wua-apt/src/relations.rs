@@ -40,6 +40,11 @@ impl Relation {
         }
     }
 
+    /// The version that the relation names, whatever it says about it.
+    pub(crate) fn bound(&self) -> Option<&str> {
+        self.constraint.as_ref().map(|(_, bound)| bound.as_str())
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (name, rest) = match text.split_once('(') {

@@ -77,15 +77,16 @@ pub(crate) struct Repacked {
     pub(crate) missing: Vec<String>,
 }
 
-/// Packs `package` as it is on the disk into `target`.
+/// Packs `package` as it is on the disk into `target`; what has no name yet lies in the folder `scratch`.
 pub(crate) fn repack(
     tree: &AptTree,
     package: &InstalledPackage,
     target: &mut File,
+    scratch: &Path,
 ) -> Result<Repacked, RepackError> {
     let files = Files::of(tree, package)?;
     // Made first: an archive member needs its size in front.
-    let mut data = tempfile::tempfile().map_err(RepackError::Write)?;
+    let mut data = tempfile::tempfile_in(scratch).map_err(RepackError::Write)?;
     let repacked = files.pack(&data)?;
     let control = control(tree, package, &repacked)?;
     let mut members = ar::Builder::new(target);

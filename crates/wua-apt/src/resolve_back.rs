@@ -1,6 +1,6 @@
 //! What taking updates back would exactly change now: every changed package to its version before, added ones away.
 //!
-//! The old archives come from the store. APT is asked whether it can be done (`--allow-downgrades` with the archives'
+//! The old archives come from the store, each compared with its hash before APT looks into it. APT is asked whether it can be done (`--allow-downgrades` with the archives'
 //! paths, so its resolver sees them) and must not want anything else: a removal or upgrade beyond the plan is a refusal
 //! that names it. A package that the update added is removed only if nothing else needs it; else it stays.
 
@@ -9,7 +9,7 @@ use std::ffi::OsString;
 
 use wua_engine::Failure;
 use wua_engine::handler::{InstalledUpdate, Refusal, Resolution, ResolvedUpdate};
-use wua_engine::store::ContentStore;
+use wua_engine::store::{ContentStore, StoreError};
 use wua_types::{HResult, PlannedChange};
 
 use crate::confirm::{self, ConfirmError, ConfirmedPackage, Mode};
@@ -110,6 +110,9 @@ impl Return {
             });
             match archive {
                 Some((architecture, content)) => {
+                    stored
+                        .verify(&content.sha256)
+                        .map_err(|error| unusable(change, old, error))?;
                     let size = stored
                         .control(&content.sha256)
                         .map_or(0, |control| installed_bytes(&control));
@@ -142,6 +145,20 @@ impl Return {
     fn changes(&self) -> impl Iterator<Item = &PlannedChange> {
         self.back.iter().chain(&self.away)
     }
+}
+
+/// Why there is no way back over an archive that is there but is not what was stored.
+fn unusable(change: &PlannedChange, old: &str, error: StoreError) -> Refusal {
+    let (label, code) = (change.label(), error.code());
+    let what = match &error {
+        StoreError::WrongHash { .. } => {
+            format!("the stored archive of `{label}` {old} was altered, so the way back is lost")
+        }
+        StoreError::Io { .. } | StoreError::NotAHash(_) => {
+            format!("the stored archive of `{label}` {old} cannot be read, so there is no way back now")
+        }
+    };
+    Refusal::new(code, Failure::because(code, what, error).sentence())
 }
 
 fn is_essential(package: &InstalledPackage) -> bool {

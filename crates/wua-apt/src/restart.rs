@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use wua_engine::Failure;
+use wua_engine::handler::Batch;
 use wua_engine::store::io_code;
 
 use crate::dpkg::{DpkgDatabase, DpkgError};
@@ -16,8 +17,18 @@ const FLAG: &str = "run/reboot-required";
 const PACKAGES: &str = "run/reboot-required.pkgs";
 const KERNEL: &str = "linux-image-";
 
+/// The file in the job's folder that keeps how it stood before the batch.
+const BEFORE: &str = "restart-before.json";
+
+/// How the tree stood before a batch with these members.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Before {
+    members: Vec<usize>,
+    flag: RestartFlag,
+}
+
 /// What packages have asked for a restart so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct RestartFlag {
     /// Whether somebody did.
     pub(crate) is_set: bool,
@@ -38,6 +49,27 @@ impl RestartFlag {
         };
         let is_set = !packages.is_empty() || Path::try_exists(&tree.path(FLAG))?;
         Ok(Self { is_set, packages })
+    }
+
+    /// How the tree stood before the batch was begun, be it by this keeper or by one that died in it: what was asked for while
+    /// nobody kept the job counts, too.
+    pub(crate) fn before(tree: &AptTree, batch: &Batch<'_>) -> io::Result<Self> {
+        let path = batch.folder.join(BEFORE);
+        let known = fs::read(&path)
+            .ok()
+            .and_then(|text| serde_json::from_slice::<Before>(&text).ok())
+            .filter(|before| batch.members.iter().all(|member| before.members.contains(member)));
+        if let Some(before) = known {
+            return Ok(before.flag);
+        }
+        let before = Before {
+            members: batch.members.to_vec(),
+            flag: Self::read(tree)?,
+        };
+        let new = path.with_extension("new");
+        fs::write(&new, serde_json::to_vec(&before)?)?;
+        fs::rename(new, path)?;
+        Ok(before.flag)
     }
 }
 

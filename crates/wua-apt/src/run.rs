@@ -4,19 +4,24 @@
 //! A keeper that dies changes nothing for the run; the next one finds it by pid and start time and follows the same files
 //! from their beginning. Nothing here signals a process (rule C1).
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use wua_types::HResult;
 
 use crate::bell::{Bell, session, start_time};
+use crate::last_words::printable;
+use crate::scripts::{Script, all_pids, descendants};
 use crate::status_lines::Lines;
 
 /// The variable that marks everything a job starts with the job's folder.
-const JOB_MARK: &str = "WUA_JOB";
+pub(crate) const JOB_MARK: &str = "WUA_JOB";
+/// How many bytes of what a run printed are looked through for its last line.
+const LAST_LINE: u64 = 4 << 10;
 
 /// Opens the files outside a chroot, runs the program, and leaves its exit status beside them. Descriptor 3 is for
 /// APT's status lines, 4 for dpkg's. Both streams of text share a file, so that they stay in order.
@@ -59,6 +64,45 @@ struct Record {
     pid: u32,
     /// In clock ticks since the machine's start; with the pid it is never used twice.
     start_time: u64,
+}
+
+/// The record's file with room enough, made before the run: afterwards a full disk may not keep it from being written.
+struct RecordPlace {
+    file: File,
+    room: usize,
+}
+
+impl RecordPlace {
+    /// Writes blanks, which are no record.
+    fn reserve(path: &Path, program: &str) -> Result<Self, RunError> {
+        let longest = Record {
+            program: program.to_owned(),
+            pid: u32::MAX,
+            start_time: u64::MAX,
+        };
+        let room = longest.text().len();
+        let make = || {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let file = options.open(path)?;
+            file.write_all_at(&vec![b' '; room], 0)?;
+            Ok(file)
+        };
+        let file = make().map_err(|source| file_error("create", path, source))?;
+        Ok(Self { file, room })
+    }
+
+    fn fill(&self, record: &Record) -> io::Result<()> {
+        let mut text = record.text();
+        text.resize(self.room, b' ');
+        self.file.write_all_at(&text, 0)
+    }
+}
+
+impl Record {
+    fn text(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("plain values serialise")
+    }
 }
 
 /// Something heard from a run.
@@ -111,6 +155,7 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        let place = RecordPlace::reserve(&record_file(folder, tag), &program)?;
         let child = shell.spawn().map_err(|source| RunError::Start {
             program: program.clone(),
             source,
@@ -121,9 +166,10 @@ impl Run {
             pid,
             start_time: start_time(pid).unwrap_or(0),
         };
-        let path = record_file(folder, tag);
-        let text = serde_json::to_vec(&record).expect("plain values serialise");
-        write_whole(&path, &text)?;
+        // It runs now, so it is followed whatever happens; only a keeper after us would miss the record.
+        if let Err(error) = place.fill(&record) {
+            tracing::error!(pid, %error, "it cannot be written down that the run was started");
+        }
         Ok(Self::of(folder, tag, record, Some(child)))
     }
 
@@ -175,6 +221,30 @@ impl Run {
     /// Whether `pid` is this run or something it started.
     pub(crate) fn owns(&self, pid: u32) -> bool {
         session(pid) == Some(self.record.pid)
+    }
+
+    /// The maintainer script that the run is busy with, if any.
+    pub(crate) fn script(&self) -> Option<Script> {
+        let mut family = if self.leader_lives() {
+            descendants(self.record.pid)
+        } else {
+            BTreeSet::new()
+        };
+        // Where the shell around it was killed, nobody descends from it any more.
+        family.extend(self.survivors());
+        Script::among(&family)
+    }
+
+    /// How many bytes were printed.
+    pub(crate) fn printed_bytes(&self) -> u64 {
+        fs::metadata(log(&self.folder, "term", &self.tag)).map_or(0, |metadata| metadata.len())
+    }
+
+    /// The last line that was printed and is not empty, fit for a terminal.
+    pub(crate) fn last_line(&self) -> Option<String> {
+        let text = printed(&self.folder, &self.tag, LAST_LINE);
+        let mut lines = text.rsplit(['\n', '\r']).map(printable);
+        lines.find(|line| !line.is_empty())
     }
 
     /// Follows the run to its end, telling all it says. The exit status; none where nobody could write it down.
@@ -229,18 +299,20 @@ impl Run {
         start_time(self.record.pid) == Some(self.record.start_time)
     }
 
-    /// Whether a process of this run's session, marked as this job's, is left: numbers of sessions come again, marks not.
     fn has_survivors(&self) -> bool {
+        self.survivors().next().is_some()
+    }
+
+    /// The processes of this run's session that are marked as this job's: numbers of sessions come again, marks not.
+    fn survivors(&self) -> impl Iterator<Item = u32> {
         let mark = [
             JOB_MARK.as_bytes(),
             b"=",
             self.folder.as_os_str().as_encoded_bytes(),
         ]
         .concat();
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        pids.any(|pid| {
-            self.owns(pid)
+        all_pids().filter(move |pid| {
+            self.owns(*pid)
                 && fs::read(format!("/proc/{pid}/environ")).is_ok_and(|variables| {
                     variables
                         .split(|byte| *byte == 0)
@@ -262,6 +334,26 @@ pub(crate) fn printed(folder: &Path, tag: &str, most: u64) -> String {
         Ok(bytes)
     };
     String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+}
+
+/// Whether a job's folder has a run with this tag.
+pub(crate) fn is_used(folder: &Path, tag: &str) -> bool {
+    record_file(folder, tag).exists()
+}
+
+/// The sessions of those runs of a job's folder whose end nobody wrote down, whether or not anything of them lives.
+pub(crate) fn open_sessions(folder: &Path) -> Vec<u32> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let open = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let tag = name.strip_prefix("run-")?.strip_suffix(".json")?;
+        if exit_file(folder, tag).exists() {
+            return None;
+        }
+        let record: Record = serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?;
+        Some(record.pid)
+    });
+    open.collect()
 }
 
 fn log(folder: &Path, kind: &str, tag: &str) -> PathBuf {
@@ -390,6 +482,35 @@ mod tests {
         );
         assert!(Run::unfinished(folder.path()).is_empty());
         drop(started);
+    }
+
+    #[test]
+    fn what_cannot_be_written_down_is_not_started() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        // A folder where the record belongs cannot be written to, not even by root.
+        fs::create_dir(record_file(folder.path(), "1.0")).expect("folder");
+        let trace = folder.path().join("started");
+        let script = shell(&format!("touch '{}'", trace.display()));
+        let error = Run::start(folder.path(), "1.0", &script).expect_err("no record");
+        assert!(matches!(error, RunError::File { .. }), "{error}");
+        assert!(!trace.exists() && !exit_file(folder.path(), "1.0").exists());
+    }
+
+    #[test]
+    fn a_reserved_record_needs_no_more_room_and_is_none_until_it_is_filled() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = record_file(folder.path(), "1.0");
+        let place = RecordPlace::reserve(&path, "a \"program\"").expect("reserved");
+        let size = || fs::metadata(&path).expect("there").len();
+        let before = size();
+        assert!(open_sessions(folder.path()).is_empty() && Run::unfinished(folder.path()).is_empty());
+        let record = Record {
+            program: "a \"program\"".into(),
+            pid: 7,
+            start_time: 8,
+        };
+        place.fill(&record).expect("filled");
+        assert_eq!((size(), open_sessions(folder.path())), (before, vec![7]));
     }
 
     #[test]

@@ -3,20 +3,22 @@
 //! APT computes its plan in a process of its own while we read the indexes beside it, so a confirmed search takes about
 //! as long as APT alone. Nothing is written and no privilege needed, unless a refresh is asked for.
 //!
-//! Warnings have codes by what they mean for the answer. Data that is merely old, or was never there, is a remark
-//! (`S_FALSE`, a success code: such a search still succeeded); data that is damaged or could not be refreshed makes the
-//! answer incomplete and has a failing code (rule U5).
+//! Warnings have codes by what they mean for the answer. Data that is merely old is a remark (`S_FALSE`, a success code: such
+//! a search still succeeded); data that is damaged, was never there or could not be refreshed makes the answer incomplete and
+//! has a failing code (rule U5).
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use wua_engine::Failure;
 use wua_engine::source::{Found, SearchRequest};
 use wua_types::{HResult, UpdateException, UpdateExceptionContext};
 
-use crate::confirm::{ConfirmedPackage, Mode, Simulation};
+use crate::confirm::{ConfirmError, ConfirmedPackage, Mode, Simulation};
 use crate::reader::{ReadError, ReadWarning, Reading, Wanted};
-use crate::refresh::refresh;
+use crate::refresh::{Unrefreshed, refresh};
+use crate::text::harmless;
 use crate::tree::AptTree;
 use crate::updates::{self, Records};
 use crate::{kept_back, repositories};
@@ -28,12 +30,17 @@ const STALE: SignedDuration = SignedDuration::from_hours(7 * 24);
 ///
 /// # Errors
 /// The machine cannot be read, APT refuses to plan, or the search was aborted.
-pub(crate) fn search(tree: &AptTree, request: &SearchRequest<'_>) -> Result<Found, Failure> {
+pub(crate) fn search(
+    tree: &AptTree,
+    request: &SearchRequest<'_>,
+    lock_limit: Option<Duration>,
+) -> Result<Found, Failure> {
     let abort = || request.abort.load(Ordering::Relaxed);
-    let mut warnings = Vec::new();
-    if request.refresh {
-        warnings.extend(refresh(tree, request.abort)?);
-    }
+    let unrefreshed = if request.refresh {
+        refresh(tree, request, lock_limit)?
+    } else {
+        None
+    };
     let simulation = Simulation::start(tree, &["upgrade", "--with-new-pkgs"])?;
     let asked = repositories::ask(tree);
     let reading = Reading::of(tree).map_err(read_failure)?;
@@ -41,7 +48,9 @@ pub(crate) fn search(tree: &AptTree, request: &SearchRequest<'_>) -> Result<Foun
         let code = wua_engine::store::io_code(&error);
         Failure::because(code, "cannot ask APT where its archives lie", error)
     })?;
-    let plan = simulation.finish(abort)?;
+    let plan = simulation
+        .finish(abort)
+        .map_err(|error| plan_failure(error, &reading.warnings))?;
     let mut read_warnings = reading.warnings.clone();
     let records = records(&reading, &plan, &mut read_warnings);
     let updates = updates::updates(
@@ -52,7 +61,10 @@ pub(crate) fn search(tree: &AptTree, request: &SearchRequest<'_>) -> Result<Foun
         request.store,
     );
     let kept_back = kept_back::kept_back(tree, &reading.candidates, &plan, &abort)?;
-    warnings.extend(age_warning(&reading, Timestamp::now()));
+    let mut warnings: Vec<_> = match unrefreshed {
+        Some(failure) => vec![refresh_warning(failure, reading.never_refreshed())],
+        None => age_warning(&reading, Timestamp::now()).into_iter().collect(),
+    };
     // One sentence for the whole says it better than one an archive.
     let is_said = |warning: &&ReadWarning| {
         reading.never_refreshed() && matches!(warning, ReadWarning::NeverRefreshed { .. })
@@ -110,25 +122,63 @@ fn records(reading: &Reading, plan: &[ConfirmedPackage], warnings: &mut Vec<Read
     records
 }
 
-fn age_warning(reading: &Reading, now: Timestamp) -> Option<UpdateException> {
-    let message = if reading.never_refreshed() {
-        "the indexes were never fetched on this machine, so nothing can be found; refresh them".to_owned()
+/// What a failed refresh means for the answer.
+fn refresh_warning(failure: Unrefreshed, never_refreshed: bool) -> UpdateException {
+    let Unrefreshed { code, why } = failure;
+    let meaning = if never_refreshed {
+        "there are no older ones, so nothing can be found"
     } else {
-        let age = now.duration_since(reading.lists_changed?);
-        if age < STALE {
-            return None;
-        }
-        format!(
-            "the indexes were last refreshed {} days ago; newer updates may exist",
-            age.as_hours() / 24
-        )
+        "this search used older ones"
     };
-    let (hresult, context) = (HResult::S_FALSE, UpdateExceptionContext::SearchIncomplete);
-    Some(UpdateException {
+    warning(
+        code,
+        format!("the indexes could not be refreshed, and {meaning}: {why}"),
+    )
+}
+
+fn age_warning(reading: &Reading, now: Timestamp) -> Option<UpdateException> {
+    if reading.never_refreshed() {
+        let message = "the indexes were never fetched on this machine, so nothing can be found; fetch them with \
+                       `wua search --refresh`";
+        return Some(warning(HResult::WU_E_ITEMNOTFOUND, message.into()));
+    }
+    let age = now.duration_since(reading.lists_changed?);
+    if age < STALE {
+        return None;
+    }
+    let message = format!(
+        "the indexes were last refreshed {} days ago; newer updates may exist",
+        age.as_hours() / 24
+    );
+    Some(warning(HResult::S_FALSE, message))
+}
+
+fn warning(hresult: HResult, message: String) -> UpdateException {
+    UpdateException {
         message,
         hresult,
-        context,
-    })
+        context: UpdateExceptionContext::SearchIncomplete,
+    }
+}
+
+/// APT stumbles over a damaged index in ways that do not name it; our own reading does.
+fn plan_failure(error: ConfirmError, warnings: &[ReadWarning]) -> Failure {
+    let damage = warnings.iter().find(|warning| {
+        matches!(
+            warning,
+            ReadWarning::DamagedIndex { .. } | ReadWarning::UnreadableIndex { .. }
+        )
+    });
+    match (error, damage) {
+        (error @ ConfirmError::Refused { .. }, Some(damage)) => {
+            let message = format!(
+                "{}; fetch it again with `wua search --refresh`",
+                harmless(&damage.to_string())
+            );
+            Failure::because(HResult::WU_E_INVALID_FILE, message, error)
+        }
+        (error, _) => error.into(),
+    }
 }
 
 fn read_warning(warning: &ReadWarning) -> UpdateException {
@@ -138,11 +188,8 @@ fn read_warning(warning: &ReadWarning) -> UpdateException {
         ReadWarning::MissingIndex { .. } => HResult::WU_E_ITEMNOTFOUND,
         ReadWarning::UnreadableIndex { .. } | ReadWarning::DamagedIndex { .. } => HResult::WU_E_INVALID_FILE,
     };
-    UpdateException {
-        message: warning.to_string(),
-        hresult,
-        context: UpdateExceptionContext::SearchIncomplete,
-    }
+    // Names in it may be those of a damaged index.
+    self::warning(hresult, harmless(&warning.to_string()))
 }
 
 pub(crate) fn read_failure(error: ReadError) -> Failure {

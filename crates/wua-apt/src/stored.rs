@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use wua_engine::Failure;
-use wua_engine::store::{Content, ContentStore, Origin};
+use wua_engine::store::{Content, ContentStore, Origin, StoreError};
 
 use crate::deb::Control;
 
@@ -33,6 +33,11 @@ impl Stored {
 
     pub(crate) fn labelled(&self, label: &str) -> Option<&Content> {
         self.by_label.get(label)
+    }
+
+    /// Reads an archive whole and compares its hash; to be asked before anybody else reads it.
+    pub(crate) fn verify(&self, sha256: &str) -> Result<(), StoreError> {
+        self.store.verify(sha256).map(drop)
     }
 
     pub(crate) fn control(&self, sha256: &str) -> Option<Control> {

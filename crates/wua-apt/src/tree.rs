@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 use crate::dpkg::DpkgDatabase;
 
 mod error;
+mod trust;
 
 pub use error::TreeError;
 
@@ -36,6 +37,12 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     ("TERM", "dumb"),
     ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
 ];
+
+/// Read after all settings of another tree: what they would have APT start around a simulation belongs into that tree, not
+/// onto this machine.
+const NO_HOOKS: &str = "#clear AptCli::Hooks;\n#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n\
+    #clear APT::Update::Post-Invoke-Success;\n#clear APT::Update::Post-Invoke-Stats;\n#clear DPkg::Pre-Invoke;\n\
+    #clear DPkg::Post-Invoke;\n#clear DPkg::Pre-Install-Pkgs;\n";
 
 /// What kind of tree it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,15 +98,23 @@ pub struct AptTree {
     kind: TreeKind,
     programs: [PathBuf; Program::ALL.len()],
     /// The configuration made for a tree of kind `Other`; removed with this value.
-    generated_config: Option<NamedTempFile>,
+    generated: Option<Generated>,
+}
+
+#[derive(Debug)]
+struct Generated {
+    /// Read before the tree's own settings.
+    config: NamedTempFile,
+    /// Read after them.
+    no_hooks: NamedTempFile,
 }
 
 impl AptTree {
     /// Recognises the tree at `root`.
     ///
     /// # Errors
-    /// When `root` is no directory, no Debian machine, a practice machine of somebody else, or when a program
-    /// that is needed is not installed.
+    /// When `root` is no directory, no Debian machine, has folders or settings that are links or belong to somebody else,
+    /// or when a program that is needed is not installed.
     pub fn open(root: &Path) -> Result<Self, TreeError> {
         let canonical = fs::canonicalize(root)
             .and_then(|path| fs::read_dir(&path).map(|_| path))
@@ -113,14 +128,18 @@ impl AptTree {
             source,
         })?;
         let kind = recognise(&root)?;
+        trust::check(&root, kind)?;
         let mut tree = Self {
             kind,
             programs: find_programs(&PROGRAM_FOLDERS)?,
-            generated_config: None,
+            generated: None,
             root,
         };
         if kind == TreeKind::Other {
-            tree.generated_config = Some(tree.write_config()?);
+            tree.generated = Some(Generated {
+                config: tree.write_config(&tree.config_text()?)?,
+                no_hooks: tree.write_config(NO_HOOKS)?,
+            });
         }
         Ok(tree)
     }
@@ -152,11 +171,17 @@ impl AptTree {
         }
     }
 
-    /// A program that only reads or simulates: never needs privilege, stdin is empty.
+    /// A program that only reads or simulates: never needs privilege, stdin is empty. On a tree of kind
+    /// [`TreeKind::Other`] it is the host's own, and hooks of the tree are not started.
     pub fn reading(&self, program: Program) -> Command {
         let mut command = prepared(self.programs[program as usize].as_os_str().to_owned());
         if let Some(config) = self.config() {
             command.env("APT_CONFIG", config);
+        }
+        if let Some(generated) = &self.generated
+            && matches!(program, Program::AptGet | Program::AptConfig | Program::AptMark)
+        {
+            command.arg("-c").arg(generated.no_hooks.path());
         }
         command
     }
@@ -198,14 +223,12 @@ impl AptTree {
         match self.kind {
             TreeKind::Machine => None,
             TreeKind::Practice => Some(self.path(PRACTICE_CONFIG)),
-            TreeKind::Other => self.generated_config.as_ref().map(|file| file.path().to_owned()),
+            TreeKind::Other => self.generated.as_ref().map(|made| made.config.path().to_owned()),
         }
     }
 
-    /// Writes the configuration that makes the host's APT read this tree. A `RootDir` on the command line would
-    /// not do: APT reads the host's `apt.conf` before it looks at its arguments.
-    fn write_config(&self) -> Result<NamedTempFile, TreeError> {
-        let text = self.config_text()?;
+    /// Writes a configuration of APT into a temporary file.
+    fn write_config(&self, text: &str) -> Result<NamedTempFile, TreeError> {
         let failed = |source| TreeError::Configuration {
             root: self.root.clone(),
             source,
@@ -218,6 +241,8 @@ impl AptTree {
         Ok(file)
     }
 
+    /// The configuration that makes the host's APT read this tree. A `RootDir` on the command line would not do: APT reads
+    /// the host's `apt.conf` before it looks at its arguments.
     fn config_text(&self) -> Result<String, TreeError> {
         let root = self
             .root

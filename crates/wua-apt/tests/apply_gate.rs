@@ -172,3 +172,26 @@ fn a_member_that_failed_is_not_brought_in_by_the_back_door() {
     assert!(record.failure(1).1.contains("base"), "{:?}", record.failure(1));
     assert_eq!(scene.state("base"), "installed 1");
 }
+
+#[test]
+fn hooks_of_the_administrator_are_told_what_they_always_are() {
+    let scene = Scene::new(vec![vec![upgrade("anchor", |new| new)]]);
+    let root = scene.machine.root().display().to_string();
+    let hooks = ["exec cat", "sh -c 'cat'", "/bin/sh -c 'cat'", "cat"];
+    let settings: String = hooks
+        .iter()
+        .enumerate()
+        .map(|(place, hook)| format!("DPkg::Pre-Install-Pkgs:: \"{hook} >{root}/told-{place}\";\n"))
+        .collect();
+    scene.write("etc/apt/apt.conf.d/50administrator", &settings);
+    let (_, record) = install(&scene, &scene.updates, &[0]);
+    assert!(record.succeeded(0), "{:?}", record.story);
+    for (place, hook) in hooks.iter().enumerate() {
+        let told = fs::read_to_string(scene.machine.root().join(format!("told-{place}"))).expect("told");
+        // Without options of its own a hook gets the paths of the archives and nothing else.
+        assert!(
+            told.ends_with(".deb\n") && told.lines().count() == 1,
+            "{hook}: {told}"
+        );
+    }
+}

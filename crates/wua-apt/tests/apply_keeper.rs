@@ -20,6 +20,8 @@ const SCRIPT: &str = "the maintainer script of slow";
 const OPTIONS: ApplyOptions = ApplyOptions {
     lock_limit: None,
     quiet_after: Duration::ZERO,
+    script_limit: None,
+    script_grace: Duration::ZERO,
 };
 
 /// Not a test: the keeper that is going to die.

@@ -241,6 +241,28 @@ fn a_damaged_part_is_fetched_anew() {
 }
 
 #[test]
+fn an_archive_that_was_altered_in_the_store_is_fetched_again() {
+    let world = World::with(1, &[]);
+    let update = world.update("inkpot");
+    world.download(std::slice::from_ref(&update));
+    let archives: Vec<_> = update
+        .packages()
+        .iter()
+        .map(|package| package.content.as_ref().expect("an archive").sha256.clone())
+        .collect();
+    let path = world.store.path(&archives[0]).expect("a hash");
+    let mut bytes = fs::read(&path).expect("stored");
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).expect("altered");
+    world.machine.apt_get(&["clean"]).expect("cleaned");
+    let told = world.download(&[update]);
+    assert_eq!(told.result(0).hresult, HResult::S_OK, "{told:?}");
+    for archive in &archives {
+        world.store.verify(archive).expect("whole again");
+    }
+}
+
+#[test]
 fn an_aborted_download_tells_every_update() {
     let world = World::with(2, &[]);
     let updates = world.search().updates;

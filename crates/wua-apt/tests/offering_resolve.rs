@@ -8,10 +8,7 @@ use wua_sandbox::Package;
 use wua_types::{HResult, PlannedChange, Update};
 
 fn resolve(world: &World, updates: &[Update]) -> Resolution {
-    world
-        .apt
-        .resolve_install(updates, false)
-        .expect("a resolution")
+    world.apt.resolve_install(updates, false).expect("a resolution")
 }
 
 fn undo(world: &World, updates: &[InstalledUpdate]) -> Resolution {
@@ -123,7 +120,8 @@ fn updates_that_hang_on_each_other_go_together() {
     let resolution = resolve(&world, &updates);
     let titles: Vec<_> = updates.iter().map(|update| update.title.as_str()).collect();
     assert_eq!(titles, ["codec 2", "loner 2", "player 2"]);
-    assert_eq!(resolution.together, [(0, 2)]);
+    // Each needs the other: the new player the new codec, and the old player forbids that one alone.
+    assert_eq!(resolution.together, [(0, 2), (2, 0)]);
 
     // One alone takes the other along, if its archive is here.
     let alone = resolve(&world, &updates[2..]);
@@ -148,7 +146,11 @@ fn what_a_chosen_update_needs_of_others_is_downloaded_and_installed_with_it() {
     let resolution = resolve(&world, std::slice::from_ref(&player));
     assert_eq!(changes(&resolution, 0), ["codec 1 2", "player 1 2"]);
     let archives = resolution.updates[0].as_ref().expect("resolved").changes.iter();
-    assert!(archives.flat_map(|change| &change.archive).all(|archive| world.store.has(archive)));
+    assert!(
+        archives
+            .flat_map(|change| &change.archive)
+            .all(|archive| world.store.has(archive))
+    );
 }
 
 #[test]
@@ -278,5 +280,27 @@ fn taking_back_what_others_need_or_what_is_gone_is_refused() {
             .still_installed(&[&done[0], &done[1]])
             .expect("readable"),
         [true, false]
+    );
+}
+
+#[test]
+fn an_old_archive_that_was_altered_is_shown_to_nobody_and_ends_the_way_back() {
+    let world = World::of(&[Package::new("plain", "1")], &[Package::new("plain", "2")]);
+    let updates = world.search().updates;
+    world.download(&updates);
+    let done = world.install(&updates, resolved(resolve(&world, &updates)));
+    let old = world
+        .store
+        .find("deb plain all 1")
+        .expect("readable")
+        .expect("kept");
+    let path = world.store.path(&old.sha256).expect("a hash");
+    std::fs::write(path, "no archive at all").expect("altered");
+    let back = undo(&world, &done);
+    assert_eq!(refusal(&back, 0).code, HResult::WU_E_DM_INCORRECTFILEHASH);
+    let message = &refusal(&back, 0).message;
+    assert!(
+        message.contains("plain") && message.contains("the way back is lost"),
+        "{message}"
     );
 }

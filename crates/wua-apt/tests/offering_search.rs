@@ -2,9 +2,15 @@
 
 mod offering;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Command, Stdio};
 
 use offering::World;
+use wua_engine::Failure;
+use wua_engine::source::{Found, SearchRequest, UpdateSource as _};
 use wua_sandbox::{Fault, Package, Recipe};
 use wua_types::category::{SECURITY_UPDATES, UPDATES};
 use wua_types::criteria::CriteriaFacts as _;
@@ -173,16 +179,20 @@ fn what_is_kept_back_says_why() {
     assert_eq!(found.kept_back.len(), 4);
 }
 
-#[test]
-fn a_machine_without_indexes_says_so_and_still_succeeds() {
-    let world = World::of(&[Package::new("plain", "1")], &[Package::new("plain", "2")]);
+fn forget_indexes(world: &World) {
     let lists = world.root().join("var/lib/apt/lists");
-    for entry in std::fs::read_dir(lists).expect("lists") {
+    for entry in fs::read_dir(lists).expect("lists") {
         let path = entry.expect("an entry").path();
         if path.is_file() {
-            std::fs::remove_file(path).expect("removed");
+            fs::remove_file(path).expect("removed");
         }
     }
+}
+
+#[test]
+fn a_machine_without_indexes_says_so_and_what_to_do() {
+    let world = World::of(&[Package::new("plain", "1")], &[Package::new("plain", "2")]);
+    forget_indexes(&world);
     let found = world.search();
     assert!(found.updates.is_empty());
     let warnings: Vec<_> = found
@@ -190,8 +200,122 @@ fn a_machine_without_indexes_says_so_and_still_succeeds() {
         .iter()
         .map(|warning| (warning.hresult, warning.message.as_str()))
         .collect();
-    let expected = "the indexes were never fetched on this machine, so nothing can be found; refresh them";
-    assert_eq!(warnings, [(HResult::S_FALSE, expected)]);
+    let expected = "the indexes were never fetched on this machine, so nothing can be found; fetch them with `wua search --refresh`";
+    assert_eq!(warnings, [(HResult::WU_E_ITEMNOTFOUND, expected)]);
+}
+
+#[test]
+fn a_failed_refresh_speaks_of_older_indexes_only_where_there_are_some() {
+    let world = World::of(&[Package::new("plain", "1")], &[Package::new("plain", "2")]);
+    forget_indexes(&world);
+    fs::rename(world.machine.archive().root(), world.root().join("srv/away")).expect("moved away");
+    let found = search(&world, true, &|_| ()).expect("a search");
+    let [warning] = &found.warnings[..] else {
+        panic!("{:?}", found.warnings)
+    };
+    assert!(warning.hresult.is_failure());
+    let beginning =
+        "the indexes could not be refreshed, and there are no older ones, so nothing can be found: ";
+    assert!(warning.message.starts_with(beginning), "{}", warning.message);
+}
+
+#[test]
+fn a_damaged_index_is_named_where_apt_only_stumbles() {
+    let world = World::of(&[Package::new("plain", "1")], &[Package::new("plain", "2")]);
+    let lists = world.root().join("var/lib/apt/lists");
+    let index = fs::read_dir(lists)
+        .expect("lists")
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| {
+            path.to_string_lossy().contains("practice_") && path.to_string_lossy().ends_with("_Packages")
+        })
+        .expect("an index");
+    let mut text = fs::read(&index).expect("readable");
+    text.extend_from_slice(b"\nPackage: plain\n\x00\xff\x1b[2Jgarbage without a colon");
+    fs::write(&index, text).expect("damaged");
+    let failure = search(&world, false, &|_| ()).expect_err("APT does not read it");
+    assert_eq!(
+        failure.code(),
+        HResult::WU_E_INVALID_FILE,
+        "{}",
+        failure.sentence()
+    );
+    let name = index.file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(failure.sentence().contains(&name), "{}", failure.sentence());
+    assert!(!failure.sentence().contains('\u{1b}'));
+}
+
+const LOCK: &str = "WUA_TEST_LOCK";
+
+/// Not a test: the program that holds a lock. A process does not see its own record locks, so it is another one: this
+/// test program, started again.
+#[test]
+#[ignore = "started by another test"]
+fn holds_a_lock() {
+    let Some(path) = std::env::var_os(LOCK) else {
+        return;
+    };
+    let mut options = fs::OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .expect("lock file");
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .expect("nobody else holds it");
+    let mut out = std::io::stdout();
+    out.write_all(b"\nheld\n")
+        .and_then(|()| out.flush())
+        .expect("told");
+    std::io::stdin()
+        .read_to_end(&mut Vec::new())
+        .expect("until the other end closes");
+}
+
+#[test]
+fn a_refresh_waits_visibly_for_whoever_works_with_the_indexes() {
+    let world = World::of(&[Package::new("plain", "1")], &[Package::new("plain", "2")]);
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "holds_a_lock", "--ignored", "--nocapture"])
+        .env(LOCK, world.root().join(wua_apt::locks::LISTS))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    assert!(
+        out.by_ref()
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line == "held")
+    );
+    let pid = child.id();
+    let (child, told) = (RefCell::new(child), RefCell::new(Vec::new()));
+    // Being told of the wait is what lets the holder go.
+    let waiting = |what: &str| {
+        told.borrow_mut().push(what.to_owned());
+        drop(child.borrow_mut().stdin.take());
+    };
+    let found = search(&world, true, &waiting).expect("a search");
+    child.borrow_mut().wait().expect("waited for");
+    assert_eq!(found.warnings, []);
+    let told = told.into_inner();
+    assert!(
+        told.len() == 1 && told[0].contains(&format!("({pid})")),
+        "{told:?}"
+    );
+}
+
+fn search(world: &World, refresh: bool, waiting: &dyn Fn(&str)) -> Result<Found, Failure> {
+    let abort = std::sync::atomic::AtomicBool::new(false);
+    let request = SearchRequest {
+        refresh,
+        store: &world.store,
+        abort: &abort,
+        waiting,
+    };
+    world.apt.search(&request)
 }
 
 #[test]
@@ -202,13 +326,7 @@ fn a_failed_refresh_leaves_the_old_answer_and_a_failing_warning() {
         .archive()
         .corrupt_release(wua_sandbox::Suite::Practice)
         .expect("corrupted");
-    let abort = std::sync::atomic::AtomicBool::new(false);
-    let request = wua_engine::source::SearchRequest {
-        refresh: true,
-        store: &world.store,
-        abort: &abort,
-    };
-    let found = wua_engine::source::UpdateSource::search(&world.apt, &request).expect("a search");
+    let found = search(&world, true, &|_| ()).expect("a search");
     assert_eq!(found.updates.len(), 1);
     assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
     assert_eq!(
@@ -227,6 +345,7 @@ fn an_abort_ends_the_search() {
         refresh: false,
         store: &world.store,
         abort: &abort,
+        waiting: &|_| (),
     };
     let failure = wua_engine::source::UpdateSource::search(&world.apt, &request).expect_err("aborted");
     assert_eq!(failure.code(), HResult::WU_E_CALL_CANCELLED);

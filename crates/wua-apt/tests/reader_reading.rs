@@ -326,6 +326,36 @@ fn a_tree_without_a_mark_is_read_with_its_own_settings_and_not_the_hosts() {
     );
 }
 
+#[test]
+fn hooks_of_another_tree_are_not_started_on_this_machine() {
+    let tree = simple();
+    fs::remove_file(tree.root().join("etc/wua/practice-machine")).unwrap();
+    let trace = tree.root().join("the-hook-ran");
+    let hook = format!("{{ \"touch {}\"; }};", trace.display());
+    tree.file(
+        "etc/apt/apt.conf.d/10hook",
+        &format!(
+            "AptCli::Hooks::Upgrade {hook}\nBinary::apt-get::AptCli::Hooks::Upgrade {hook}\n\
+             APT::Update::Pre-Invoke {hook}\nDPkg::Pre-Invoke {hook}\n"
+        ),
+    );
+    let opened = tree.open();
+    let mut guarded = opened.reading(Program::AptGet);
+    // The same without what keeps hooks out, so that it is known that this is a hook.
+    let mut plain = std::process::Command::new(guarded.get_program());
+    plain.env_clear().envs(
+        guarded
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    plain.args(["-s", "upgrade"]).output().unwrap();
+    assert!(trace.exists(), "not even plain APT starts the hook");
+    fs::remove_file(&trace).unwrap();
+    let output = guarded.args(["-s", "upgrade"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(!trace.exists());
+}
+
 /// The largest real test there is: this machine itself, whatever it is. Nothing but reading takes place.
 #[test]
 fn this_machine_has_the_candidates_that_apt_lists() {

@@ -98,6 +98,10 @@ pub(crate) enum Command {
     },
     /// Say how the machine stands: restart needed, busy, unfinished work
     Status,
+    /// Say what is wrong with the packages, touching nothing; ends with 0 if all is well, else with 1
+    Doctor,
+    /// Heal what interrupted runs left, of wua or of other programs
+    Repair(RepairArguments),
     /// List the jobs of this machine, running and past
     Jobs,
     /// Follow a job that somebody began
@@ -111,7 +115,10 @@ pub(crate) enum Command {
         job: Uuid,
     },
     /// List the archives that are kept for undo
-    Store,
+    Store {
+        #[command(subcommand)]
+        command: Option<StoreCommand>,
+    },
     /// List the update services of this machine
     Services,
     /// Explain result codes
@@ -147,6 +154,16 @@ pub(crate) enum SandboxCommand {
         /// Faults to build in
         #[arg(long, value_name = "FAULT", num_args = 1.., value_delimiter = ',')]
         with: Vec<wua_sandbox::Fault>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Remove the archives that the policy does not keep; done after each job, too
+    Clean {
+        /// Print what would be removed, and remove nothing
+        #[arg(long)]
+        what_if: bool,
     },
 }
 
@@ -212,6 +229,16 @@ pub(crate) struct UninstallArguments {
     pub(crate) job: Option<Uuid>,
     #[command(flatten)]
     pub(crate) plan: PlanArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArguments {
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) what_if: bool,
+    /// Remove packages where nothing else helps
+    #[arg(long, conflicts_with = "what_if")]
+    pub(crate) allow_removals: bool,
 }
 
 #[derive(Debug, Args)]

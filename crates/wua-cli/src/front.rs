@@ -4,15 +4,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
 use serde_json::Value;
-use wua_engine::UpdateSession;
-use wua_job::{CallbackError, Job, JobKind, JobObserver, Search};
+use uuid::Uuid;
+use wua_engine::{UpdateSession, follow, resume};
+use wua_job::{CallbackError, Installation, Job, JobKind, JobObserver, Search, Snapshot};
 use wua_types::{HResult, Operation, OperationResultCode, SearchResult};
 
 use crate::arguments::{Format, Global};
 use crate::interrupt::{self, Wake};
 use crate::machine;
 use crate::problem::Problem;
-use crate::progress::{Story, teller};
+use crate::progress::{Observer, Story, teller};
 use crate::screen::Screen;
 
 /// What a command works with.
@@ -52,8 +53,47 @@ impl Front {
     /// Fails unless the caller may change the machine.
     pub(crate) fn need_permission(&self, command: &str) -> Result<(), Problem> {
         self.session.machine().handler.may_change().map_err(|failure| {
-            Problem::from(failure).hint(format!("Run it as root: `sudo wua {command} …`. Searching needs no rights."))
+            let root = self.session.machine().folders.root();
+            let as_root = || format!("Run it as root: `sudo wua {command} …`. Searching needs no rights.");
+            Problem::from(failure).hint(machine::owner_hint(root).unwrap_or_else(as_root))
         })
+    }
+
+    /// Finishes jobs whose keeper went away: gives them a new one and waits for it, visibly. At most one runs at a time.
+    ///
+    /// # Errors
+    /// A job cannot go on, or the caller does not want to wait for it.
+    pub(crate) fn finish_lost(&self) -> Result<(), Problem> {
+        let machine = self.session.machine();
+        let mut finished: Vec<Uuid> = Vec::new();
+        loop {
+            let Some(&id) = resume::resume_lost(machine)?.first() else { return Ok(()) };
+            if finished.contains(&id) {
+                let log = machine.folders.job(id).log();
+                let what = format!("job {id} was interrupted, and its new keeper ended, too");
+                return Err(Problem::new(HResult::WU_E_UNEXPECTED, what).hint(format!("See `{}`.", log.display())));
+            }
+            finished.push(id);
+            self.screen.warn(&format!("job {id} was interrupted; it is finished first."));
+            // Lines of a stream belong to the command's own jobs.
+            let observer: Box<dyn JobObserver<Installation>> =
+                if self.screen.is_text() { Observer::new(self.screen, self.done()) } else { Box::new(End { done: self.done() }) };
+            let job = follow::attach_and_revive(machine, id, Some(observer))?;
+            if self.watch(&job) == Watched::Left {
+                return Err(Problem::new(HResult::WU_E_CALL_CANCELLED, format!("left job {id}, which goes on"))
+                    .hint(format!("Follow it again with `wua attach {id}`.")));
+            }
+        }
+    }
+
+    /// Gives a lost job a new keeper where the caller may, and says so; does not wait for it.
+    pub(crate) fn resume_lost(&self) {
+        match resume::resume_lost(self.session.machine()) {
+            Ok(jobs) => jobs
+                .iter()
+                .for_each(|job| self.screen.warn(&format!("job {job} was interrupted; it goes on with a new keeper."))),
+            Err(failure) => self.screen.warn(&failure.sentence()),
+        }
     }
 
     /// Waits for a job until it ends, or until the caller does not want to any more. The first Ctrl-C, or the end of
@@ -95,7 +135,7 @@ impl Front {
     pub(crate) fn search(&self, criteria: &str, refresh: bool) -> Result<SearchResult, Problem> {
         let mut searcher = self.session.create_update_searcher();
         searcher.refresh = refresh;
-        let observer = SearchObserver { screen: self.screen, done: self.done() };
+        let observer = SearchObserver { screen: self.screen, told: 0, done: self.done() };
         let job = searcher.start(criteria, Some(Box::new(observer)))?;
         if self.watch(&job) == Watched::Left {
             return Err(stopped());
@@ -136,13 +176,37 @@ fn failed_search(result: &SearchResult, criteria: &str) -> Problem {
     problem
 }
 
-/// Tells a search in `--output jsonl`, and wakes the command at its end.
+/// Wakes the command at a job's end, and tells nothing.
+struct End {
+    done: Sender<Wake>,
+}
+
+impl JobObserver<Installation> for End {
+    fn completed(&mut self, _: &Job<Installation>) -> Result<(), CallbackError> {
+        // The command may be gone after Ctrl-C.
+        let _ = self.done.send(Wake::Completed);
+        Ok(())
+    }
+}
+
+/// Tells what a search waits for, and all of it in `--output jsonl`, and wakes the command at its end.
 struct SearchObserver {
     screen: Screen,
+    /// How many of its warnings were told.
+    told: usize,
     done: Sender<Wake>,
 }
 
 impl JobObserver<Search> for SearchObserver {
+    /// While it runs a search has nothing to tell but what it waits for.
+    fn progress(&mut self, _: &Job<Search>, now: &Snapshot<Search>) -> Result<(), CallbackError> {
+        let news = now.warnings().iter().skip(std::mem::replace(&mut self.told, now.warnings().len()));
+        if self.screen.is_text() {
+            news.for_each(|warning| self.screen.warn(&crate::text::one_line(&warning.message)));
+        }
+        Ok(())
+    }
+
     fn completed(&mut self, job: &Job<Search>) -> Result<(), CallbackError> {
         if self.screen.format == Format::Jsonl
             && let Some(outcome) = job.outcome()

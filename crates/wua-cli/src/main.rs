@@ -19,14 +19,16 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::arguments::{Arguments, Command, Global, JobCommand, SandboxCommand};
-use crate::commands::{act, codes, demo, flags, history, jobs, sandbox, search, shell, show, status, store};
+use crate::arguments::{Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
+use crate::commands::{act, codes, demo, flags, history, jobs, repair, sandbox, search, shell, show, status, store};
 use crate::exit_code::Exit;
 use crate::front::Front;
 use crate::problem::Problem;
 use crate::screen::Screen;
 
 fn main() -> ExitCode {
+    // What is written is readable by all unless it says otherwise, whatever the caller's habits are.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let Arguments { global, command } = Arguments::parse();
     let level = match (&command, global.verbose) {
         (_, true) => tracing::Level::DEBUG,
@@ -34,7 +36,11 @@ fn main() -> ExitCode {
         _ => tracing::Level::ERROR,
     };
     tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
-    let exit = run(&global, command).unwrap_or_else(|problem| {
+    let mut ended = run(&global, command);
+    if let Some(error) = screen::failure() {
+        ended = Err(Problem::unwritten(error));
+    }
+    let exit = ended.unwrap_or_else(|problem| {
         Screen::new(&global).problem(&problem);
         problem.exit
     });
@@ -60,14 +66,17 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
         Command::Uninstall(arguments) => act::uninstall(&front()?, &arguments),
         Command::History { limit, job } => history::run(&front()?, limit, job),
         Command::Status => status::status(&front()?),
+        Command::Doctor => repair::doctor(&front()?),
+        Command::Repair(arguments) => repair::repair(&front()?, &arguments),
         Command::Jobs => jobs::jobs(&front()?),
         Command::Attach { job } => jobs::attach(&front()?, job),
         Command::Abort { job } => jobs::abort(&front()?, job),
-        Command::Store => store::run(&front()?),
+        Command::Store { command: None } => store::run(&front()?),
+        Command::Store { command: Some(StoreCommand::Clean { what_if }) } => store::clean(&front()?, what_if),
         Command::Services => status::services(&front()?),
         Command::Codes { code } => codes::run(screen, code),
-        Command::Completions { shell } => shell::completions(shell),
-        Command::Man => shell::man(),
+        Command::Completions { shell } => shell::completions(screen, shell),
+        Command::Man => shell::man(screen),
         Command::Job(JobCommand::Run { job }) => jobs::run(&front()?, job),
     }
 }

@@ -25,9 +25,20 @@ impl Problem {
         Self { sentence: sentence.into(), code, exit: Exit::of_reason(code), hint: None, picture: None }
     }
 
+    /// The output could not be written, so what the command came to is not known to the caller.
+    pub(crate) fn unwritten(error: &std::io::Error) -> Self {
+        Self::new(wua_engine::store::io_code(error), format!("the output could not be written: {error}"))
+            .hint("What was begun was not stopped by this: `wua history` and `wua jobs` tell what was done.")
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// What to do now.
+    pub(crate) fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref().or(self.code.next_step())
     }
 
     /// The lines for the error output.
@@ -39,7 +50,7 @@ impl Problem {
             Some(meaning) => lines.push(format!("  code: {} {name}: {meaning}", self.code)),
             None => lines.push(format!("  code: {}", self.code)),
         }
-        if let Some(next) = self.hint.as_deref().or(self.code.next_step()) {
+        if let Some(next) = self.next_step() {
             lines.push(format!("  next: {next}"));
         }
         lines
@@ -77,13 +88,24 @@ macro_rules! coded {
     )+};
 }
 coded!(
-    StartError,
     StateError,
     StoreError,
     HistoryError,
     wua_engine::policy::PolicyError,
     wua_engine::service_manager::ServiceError
 );
+
+impl From<StartError> for Problem {
+    fn from(error: StartError) -> Self {
+        let problem = Self::new(error.code(), with_causes(&error));
+        match error {
+            StartError::Busy { job: Some(job), .. } => {
+                problem.hint(format!("Wait for it with `wua attach {job}`, then repeat the command."))
+            }
+            _ => problem,
+        }
+    }
+}
 
 impl From<std::io::Error> for Problem {
     fn from(error: std::io::Error) -> Self {
@@ -93,6 +115,12 @@ impl From<std::io::Error> for Problem {
 
 impl From<wua_sandbox::SandboxError> for Problem {
     fn from(error: wua_sandbox::SandboxError) -> Self {
-        Self::new(HResult::E_FAIL, with_causes(&error)).hint("See what the sentence names; a practice machine needs apt, dpkg and gpgv.")
+        use wua_sandbox::SandboxError::{Foreign, Occupied, UnfitPath};
+        let code = match &error {
+            Foreign { .. } => HResult::E_ACCESSDENIED,
+            Occupied { .. } | UnfitPath { .. } => HResult::E_INVALIDARG,
+            _ => HResult::E_FAIL,
+        };
+        Self::new(code, with_causes(&error)).hint("See what the sentence names; a practice machine needs apt, dpkg and gpgv.")
     }
 }

@@ -34,10 +34,10 @@ pub(crate) fn finished_line(update: &Update, result: &UpdateInstallationResult, 
         HResult::WU_S_ALREADY_DOWNLOADED => "  already downloaded",
         _ => "",
     };
-    let mut lines = vec![format!("  {} {}{remark}", outcome_word(result.result_code), update.title)];
+    let mut lines = vec![format!("  {} {}{remark}", outcome_word(result.result_code), one_line(&update.title))];
     lines.extend(explain(result.result_code, result.hresult, &result.message, width));
     for path in &result.kept_configuration {
-        lines.push(format!("          kept your {path}; the new one lies beside it"));
+        lines.push(format!("          kept your {}; the new one lies beside it", one_line(path)));
     }
     lines
 }

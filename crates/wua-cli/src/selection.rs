@@ -40,6 +40,10 @@ impl FromStr for Selector {
                 .map(Self::Title)
                 .map_err(|error| error.to_string()),
             _ if text.is_empty() || text.starts_with('-') => Err(format!("`{text}` is no name")),
+            // A title has a blank before the version, and that may have an epoch.
+            Some((prefix, architecture)) if !prefix.contains(' ') && !is_architecture(architecture) => Err(format!(
+                "`{prefix}:` begins no selection; `category:`, `cve:`, `title:` and NAME:ARCHITECTURE do"
+            )),
             _ => Ok(Self::Name(text.to_owned())),
         }
     }
@@ -71,6 +75,16 @@ impl Selector {
     }
 }
 
+/// Whether a word can be a Debian architecture, such as `amd64`, `all` or `hurd-i386`.
+fn is_architecture(word: &str) -> bool {
+    const CPUS: [&str; 30] = [
+        "all", "alpha", "amd64", "any", "arc", "arm64", "armel", "armhf", "hppa", "i386", "ia64", "loong64", "m68k", "mips",
+        "mips64", "mips64el", "mipsel", "powerpc", "ppc64", "ppc64el", "riscv64", "s390x", "sh4", "sparc", "sparc64", "x32",
+        "amd64v3", "arm", "armeb", "or1k",
+    ];
+    CPUS.contains(&word.rsplit('-').next().unwrap_or(word))
+}
+
 /// The source package of an update: the first word of its title (design.md section 4).
 pub(crate) fn source_name(update: &Update) -> &str {
     update.title.split(' ').next().unwrap_or(&update.title)
@@ -87,14 +101,18 @@ fn is_named(update: &Update, name: &str) -> bool {
 pub(crate) struct Selected {
     pub(crate) chosen: Vec<Update>,
     pub(crate) left_out: Vec<(Update, Vec<String>)>,
-    /// The selectors that fit no update.
+    /// The wanted selectors that fit no update.
     pub(crate) idle: Vec<Selector>,
+    /// The excluding selectors that fit no update.
+    pub(crate) idle_exclusions: Vec<Selector>,
 }
 
 /// Chooses from what was found: everything where `wanted` is empty, less what is excluded.
 pub(crate) fn select(found: Vec<Update>, wanted: &[Selector], excluded: &[Selector]) -> Selected {
-    let mut selected = Selected::default();
-    selected.idle = wanted.iter().filter(|selector| !found.iter().any(|update| selector.matches(update))).cloned().collect();
+    let is_idle = |selector: &&Selector| !found.iter().any(|update| selector.matches(update));
+    let idle = wanted.iter().filter(is_idle).cloned().collect();
+    let idle_exclusions = excluded.iter().filter(is_idle).cloned().collect();
+    let mut selected = Selected { idle, idle_exclusions, ..Selected::default() };
     for update in found {
         let mut reasons: Vec<String> = Vec::new();
         if !wanted.is_empty() && !wanted.iter().any(|selector| selector.matches(&update)) {
@@ -139,10 +157,21 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_that_begins_no_selection_is_refused() {
+        for text in ["foo:bar", "categorie:security", "title: ", "inkpot:amd46", "inkpot:"] {
+            assert_eq!(text.parse::<Selector>().is_err(), text != "title: ", "{text}");
+        }
+        for text in ["inkpot:amd64", "libquay1:all", "inkpot 1:4.2-1", "g++-12"] {
+            assert!(matches!(text.parse(), Ok(Selector::Name(name)) if name == text), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_left_out_says_why_and_idle_words_are_named() {
         let wanted = ["nothing".parse().expect("a name")];
-        let selected = select(vec![update(1, "harbour 2.0")], &wanted, &[]);
+        let excluded = ["nobody".parse().expect("a name")];
+        let selected = select(vec![update(1, "harbour 2.0")], &wanted, &excluded);
         assert_eq!(selected.left_out[0].1, ["not selected"]);
-        assert_eq!(selected.idle.len(), 1);
+        assert_eq!((selected.idle.len(), selected.idle_exclusions.len()), (1, 1));
     }
 }

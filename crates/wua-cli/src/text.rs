@@ -76,10 +76,17 @@ pub(crate) fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
     lines
 }
 
-/// A message of other programs on one line, with nothing in it that could move a cursor.
+/// A text of others on one line, with nothing in it that could move a cursor or turn the reading direction.
 pub(crate) fn one_line(text: &str) -> String {
-    let printable = |character: char| if character.is_control() { ' ' } else { character };
+    let printable = |character: char| if is_unfit(character) { ' ' } else { character };
     text.chars().map(printable).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a character does something to the screen instead of standing on it: controls, and what turns or splits lines.
+pub(crate) fn is_unfit(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -103,5 +110,6 @@ mod tests {
     #[test]
     fn hostile_messages_cannot_move_the_cursor() {
         assert_eq!(one_line("bad\u{1b}[2Jnews\n  again"), "bad [2Jnews again");
+        assert_eq!(one_line("c1 \u{9b}2J, back \u{202e}wards\u{2069}"), "c1 2J, back wards");
     }
 }

@@ -18,6 +18,7 @@ use crate::aggregate::{Stopped, aggregate};
 use crate::failure::Failure;
 use crate::handler::DownloadContext;
 use crate::machine::Machine;
+use crate::space;
 use crate::start_error::StartError;
 
 /// Downloads updates. Settings changed while a download runs do not reach it (rule R6).
@@ -94,7 +95,10 @@ impl UpdateDownloader {
                 reporter: &mut reporter,
                 places: &wanted,
             };
-            if let Err(failure) = self.machine.handler.download(&chosen, &store, &mut part) {
+            let room = self.check_space(&chosen);
+            if let Err(failure) =
+                room.and_then(|()| self.machine.handler.download(&chosen, &store, &mut part))
+            {
                 reporter.end_rest(&failure);
             }
         }
@@ -115,6 +119,12 @@ impl UpdateDownloader {
             hresult,
             updates: results,
         });
+    }
+
+    /// Refuses what there is no room for, before anything is fetched.
+    fn check_space(&self, updates: &[Update]) -> Result<(), Failure> {
+        let needs = space::of_download(updates, &self.machine.folders);
+        space::check(&space::forecast(&needs, space::probe)?)
     }
 
     /// The result of an update that needs no work (rule R36, wua.md 2.13).

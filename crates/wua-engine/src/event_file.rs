@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -23,22 +23,33 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Opens the file for appending, making it where there is none.
+    /// Opens the file for appending, making it where there is none. A line that an earlier keeper's end cut off ends there.
     ///
     /// # Errors
     /// The disk said no.
     pub fn open(path: &Path, job: Uuid) -> io::Result<Self> {
         let file = OpenOptions::new()
+            .read(true)
             .append(true)
             .create(true)
             .mode(0o644)
             .open(path)?;
+        let length = file.metadata()?.len();
+        let mut last = [b'\n'];
+        if length > 0 {
+            file.read_exact_at(&mut last, length - 1)?;
+        }
         Ok(Self {
             file,
             job,
             last: None,
-            torn: false,
+            torn: last != *b"\n",
         })
+    }
+
+    /// Takes what an earlier keeper said last as said.
+    pub(crate) fn restore(&mut self, said: &InstallationProgress) {
+        self.last = Some(said.clone());
     }
 
     /// Says how far the work is, if that is news.

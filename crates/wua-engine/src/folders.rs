@@ -81,6 +81,11 @@ impl JobFolder {
         self.path.join("order.json")
     }
 
+    /// What the keeper is about to do and what came of it, for the next keeper.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
     /// What happens, for every follower.
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
@@ -94,6 +99,11 @@ impl JobFolder {
     /// Its presence asks the keeper to stop.
     pub fn abort(&self) -> PathBuf {
         self.path.join("abort")
+    }
+
+    /// Where the keeper fetches the machine's lock while somebody starts it.
+    pub fn hand_over(&self) -> PathBuf {
+        self.path.join("hand-over")
     }
 
     /// What the keeper says that fits nowhere else.

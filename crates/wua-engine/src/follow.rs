@@ -1,8 +1,8 @@
 //! Following a job through its event file: from its first event to its end, as it happens, from any process.
 //!
 //! Wakes on changes of the job's folder and on the end of its keeper; looks by itself only where the kernel has no watch left
-//! to give. A keeper that goes away without a last word
-//! ends the following: what it had done until then is told, the rest is unknown.
+//! to give. When a keeper goes away without a last word, a follower with rights starts the next one, and any other waits for
+//! somebody who does; what comes of neither ends the following: what was done until then is told, the rest is unknown.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -22,12 +22,23 @@ use wua_types::{
     UpdateInstallationResult, UpdateResult as _,
 };
 
+use crate::aggregate::{Stopped, aggregate};
 use crate::failure::Failure;
 use crate::folders::{Folders, JobFolder};
+use crate::lock;
+use crate::machine::Machine;
 use crate::process::ProcessId;
+use crate::resume::{self, Revival};
+use crate::state::PublicState;
 
 /// How long a keeper may take to say that it is there.
 const KEEPER_START: Duration = Duration::from_secs(20);
+
+/// How long a follower that cannot start a keeper waits for one that somebody else does.
+const KEEPER_RETURN: Duration = Duration::from_secs(60);
+
+/// How many keepers a follower starts for a job that loses one after the other.
+const REVIVALS: usize = 3;
 
 /// How often a follower looks that nobody wakes.
 const LOOK: Timespec = Timespec {
@@ -35,12 +46,54 @@ const LOOK: Timespec = Timespec {
     tv_nsec: 250_000_000,
 };
 
-/// Joins a job that somebody began: the same job, seen from here.
+/// How often somebody who attaches looks for a new keeper's first word.
+const FIRST_WORD: Duration = Duration::from_millis(20);
+
+/// Joins a job that somebody began: the same job, seen from here. It is only looked at.
 ///
 /// # Errors
 /// There is no such job, or its event file cannot be read.
 pub fn attach(
     folders: &Folders,
+    job: Uuid,
+    observer: Option<Box<dyn JobObserver<Installation>>>,
+) -> Result<InstallationJob, Failure> {
+    join(folders, None, job, observer)
+}
+
+/// Joins a job that somebody began, and gives it a new keeper where it has lost its own and the caller may.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_and_revive(
+    machine: &Arc<Machine>,
+    job: Uuid,
+    observer: Option<Box<dyn JobObserver<Installation>>>,
+) -> Result<InstallationJob, Failure> {
+    let folder = machine.folders.job(job);
+    let begun = Instant::now();
+    // A new keeper may just be going to say its first word.
+    while folder.order().exists() && !has_begun(&folder) && begun.elapsed() < KEEPER_START {
+        match resume::revive(machine, job)? {
+            Revival::Started | Revival::Elsewhere => thread::sleep(FIRST_WORD),
+            Revival::Over | Revival::NotPermitted(_) => break,
+        }
+    }
+    join(&machine.folders, Some(Arc::clone(machine)), job, observer)
+}
+
+fn has_begun(folder: &JobFolder) -> bool {
+    let lines = Lines::open(folder).and_then(|mut lines| lines.read());
+    lines.is_ok_and(|lines| {
+        lines
+            .iter()
+            .any(|line| matches!(line.event, JobEvent::Started { .. }))
+    })
+}
+
+fn join(
+    folders: &Folders,
+    machine: Option<Arc<Machine>>,
     job: Uuid,
     observer: Option<Box<dyn JobObserver<Installation>>>,
 ) -> Result<InstallationJob, Failure> {
@@ -57,7 +110,8 @@ pub fn attach(
         ),
     };
     let mut lines = Lines::open(&folder).map_err(cannot)?;
-    let first = lines.read().map_err(cannot)?.into_iter().next();
+    let is_begin = |line: &EventLine| matches!(line.event, JobEvent::Started { .. });
+    let first = lines.read().map_err(cannot)?.into_iter().find(is_begin);
     let Some(EventLine {
         event: JobEvent::Started {
             operation, updates, ..
@@ -80,10 +134,9 @@ pub fn attach(
         )
     };
     let updates: Arc<[Update]> = updates.into_iter().map(named).collect();
-    let verb = if operation == Operation::Uninstall {
-        Operation::Uninstall
-    } else {
-        Operation::Install
+    let verb = match operation {
+        Operation::Uninstall | Operation::Repair => operation,
+        Operation::Search | Operation::Download | Operation::Install => Operation::Install,
     };
     let failed = |error: &dyn std::error::Error| {
         Failure::new(
@@ -99,7 +152,10 @@ pub fn attach(
     pass_on_aborts(&folder, &feed);
     thread::Builder::new()
         .name("wua-follow".into())
-        .spawn(move || follow(&folder, feed))
+        .spawn(move || match machine {
+            Some(machine) => follow_and_revive(&machine, job, feed),
+            None => follow(&folder, feed),
+        })
         .map_err(|error| failed(&error))?;
     release.release();
     Ok(handle)
@@ -117,14 +173,59 @@ pub(crate) fn pass_on_aborts(folder: &JobFolder, feed: &JobFeed<Installation>) {
 
 /// Feeds a job from its event file until its end. Blocks.
 pub fn follow(folder: &JobFolder, feed: JobFeed<Installation>) {
+    feed_from(folder, feed, |_| Ok(false));
+}
+
+/// Feeds a job from its event file until its end, and gives it a new keeper where it loses its own and the caller may. Blocks.
+pub fn follow_and_revive(machine: &Arc<Machine>, job: Uuid, feed: JobFeed<Installation>) {
+    let mut started = 0;
+    feed_from(&machine.folders.job(job), feed, |gone_for| {
+        if started == REVIVALS {
+            return Err(io::Error::other(
+                "its keepers went away one after the other; see keeper.log in the job's folder",
+            ));
+        }
+        match resume::revive(machine, job).map_err(|failure| io::Error::other(failure.sentence()))? {
+            Revival::Started => {
+                started += 1;
+                Ok(true)
+            }
+            Revival::Over => Ok(false),
+            Revival::Elsewhere
+                if lock::holder(&machine.folders.lock()).is_some_and(|holder| holder.job == job) =>
+            {
+                Ok(true)
+            }
+            Revival::Elsewhere | Revival::NotPermitted(_) if gone_for < KEEPER_RETURN => {
+                Ok(is_unfinished(machine, job))
+            }
+            Revival::Elsewhere | Revival::NotPermitted(_) => Err(io::Error::other(
+                "its keeper went away; `wua attach` with the rights to change the machine goes on with it",
+            )),
+        }
+    });
+}
+
+fn is_unfinished(machine: &Machine, job: Uuid) -> bool {
+    PublicState::read(&machine.folders)
+        .is_ok_and(|state| state.unfinished.iter().any(|operation| operation.job == job))
+}
+
+/// Feeds a job. `revive` is asked, with how long the keeper has been gone, whether to wait for another.
+fn feed_from(
+    folder: &JobFolder,
+    feed: JobFeed<Installation>,
+    revive: impl FnMut(Duration) -> io::Result<bool>,
+) {
     pass_on_aborts(folder, &feed);
     let mut told = Told::default();
-    if let Err(error) = follow_until_end(folder, &feed, &mut told) {
+    if let Err(error) = follow_until_end(folder, &feed, &mut told, revive) {
         feed.warning(
             format!("the job cannot be followed any more: {error}"),
             HResult::WU_E_UNEXPECTED,
         );
     }
+    let mut is_whole = true;
     let updates: Vec<UpdateInstallationResult> = feed
         .job()
         .progress()
@@ -133,17 +234,20 @@ pub fn follow(folder: &JobFolder, feed: JobFeed<Installation>) {
             if result.result_code.is_final() {
                 result.clone()
             } else {
+                is_whole = false;
                 lost()
             }
         })
         .collect();
     let (result_code, hresult, reboot_required) = told.completed.unwrap_or_else(|| {
         let reboot_required = updates.iter().any(|update| update.reboot_required);
-        (
-            OperationResultCode::Failed,
-            HResult::WU_E_UNEXPECTED,
-            reboot_required,
-        )
+        let (result_code, hresult) = if is_whole {
+            // Only the keeper's last word is missing.
+            aggregate(&updates, Stopped::AtRequest)
+        } else {
+            (OperationResultCode::Failed, HResult::WU_E_UNEXPECTED)
+        };
+        (result_code, hresult, reboot_required)
     });
     feed.complete(InstallationResult {
         result_code,
@@ -167,11 +271,17 @@ struct Told {
     completed: Option<(OperationResultCode, HResult, bool)>,
 }
 
-fn follow_until_end(folder: &JobFolder, feed: &JobFeed<Installation>, told: &mut Told) -> io::Result<()> {
+fn follow_until_end(
+    folder: &JobFolder,
+    feed: &JobFeed<Installation>,
+    told: &mut Told,
+    mut revive: impl FnMut(Duration) -> io::Result<bool>,
+) -> io::Result<()> {
     let watch = watch(folder)
         .inspect_err(|error| tracing::warn!(%error, "a job's folder cannot be watched"))
         .ok();
     let begun = Instant::now();
+    let mut gone_since: Option<Instant> = None;
     let mut lines: Option<Lines> = None;
     loop {
         // The keeper is looked at before its file, so that its last word is not missed; and after its handle was opened, so
@@ -197,7 +307,12 @@ fn follow_until_end(folder: &JobFolder, feed: &JobFeed<Installation>, told: &mut
             }
         }
         if gone {
-            return Ok(());
+            let since = *gone_since.get_or_insert_with(Instant::now);
+            if !revive(since.elapsed())? {
+                return Ok(());
+            }
+        } else {
+            gone_since = None;
         }
         if keeper.is_none() && begun.elapsed() > KEEPER_START {
             return Err(io::Error::other(
@@ -205,6 +320,7 @@ fn follow_until_end(folder: &JobFolder, feed: &JobFeed<Installation>, told: &mut
             ));
         }
         // Where nobody wakes us, we look ourselves.
+        let end = end.filter(|_| !gone);
         let limit = (watch.is_none() || end.is_none()).then_some(LOOK);
         let handles = watch.iter().chain(&end);
         let mut sources: Vec<PollFd<'_>> = handles.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();

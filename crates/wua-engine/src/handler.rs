@@ -3,14 +3,16 @@
 //! A handler works on batches and answers for each update. It reports steps of its own updates only; totals, history and the
 //! law of progress (rule R9) are the engine's. It reads results back from the machine, never from an exit code (rule I1).
 
+use std::fmt;
 use std::path::Path;
 
 use wua_types::{
-    HResult, Phase, PlannedChange, PlannedUpdate, Update, UpdateDownloadResult, UpdateInstallationResult,
+    HResult, InstallPlan, Phase, PlannedChange, PlannedUpdate, Update, UpdateDownloadResult, UpdateInstallationResult,
     UpdateOperation, WaitingFor,
 };
 
 use crate::failure::Failure;
+use crate::space::SpaceNeed;
 use crate::store::ContentStore;
 
 /// What the package manager says an operation on some updates would exactly change, asked before anything is touched.
@@ -135,6 +137,13 @@ pub struct Finding {
     pub heals_itself: bool,
 }
 
+impl fmt::Display for Finding {
+    /// What is wrong, and the next step.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; next: {}", self.sentence, self.cure)
+    }
+}
+
 /// The kinds of trouble, in the order of the rungs that cure them (apt.md 10.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -191,6 +200,12 @@ pub trait UpdateHandler: Send + Sync {
         updates: &[InstalledUpdate],
         store: &ContentStore,
     ) -> Result<Resolution, Failure>;
+
+    /// How much room carrying out `plan` needs, folder by folder, beside the engine's own records. Touches nothing.
+    ///
+    /// # Errors
+    /// The machine's state cannot be read.
+    fn space_needed(&self, plan: &InstallPlan) -> Result<Vec<SpaceNeed>, Failure>;
 
     /// Brings the archives of `updates` into the store, verified, and those of the installed versions too, for a later undo.
     /// Tells a result for each update unless it returns an error.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use wua_job::{Installation, InstallationJob, JobBuilder, JobFeed, JobObserver};
 use wua_types::plan::PlanPolicy;
 use wua_types::{
-    HResult, InstallationImpact, InstallationProgress, InstallationResult, Operation, OperationResultCode,
+    HResult, InstallPlan, InstallationImpact, InstallationProgress, InstallationResult, Operation, OperationResultCode,
     Phase, PlanHash, Progress as _, Truth, Update, UpdateInstallationResult, UpdateOperation,
     UpdateResult as _,
 };
@@ -19,11 +19,15 @@ use wua_types::{
 use crate::aggregate::{Stopped, aggregate};
 use crate::failure::Failure;
 use crate::follow;
+use crate::handler::Consent;
 use crate::keeper;
 use crate::lock::{self, MachineLock};
 use crate::machine::Machine;
 use crate::order::Order;
 use crate::planner::{self, ContentCheck, Planned};
+use crate::power;
+use crate::space;
+use crate::resume;
 use crate::start_error::StartError;
 use crate::state::{OperationRecord, PublicState, State};
 use crate::undo;
@@ -80,6 +84,22 @@ impl UpdateInstaller {
         self.plan(UpdateOperation::Uninstallation, updates)
     }
 
+    /// How much room carrying out `plan` of `updates` needs on each file system, fetching them included, and how much there is.
+    /// What has not enough is refused.
+    ///
+    /// # Errors
+    /// The machine's state or a file system cannot be looked at.
+    pub fn forecast_space(&self, plan: &InstallPlan, updates: &[Update]) -> Result<Vec<space::Forecast>, Failure> {
+        let mut needs = self.machine.handler.space_needed(plan)?;
+        if plan.operation == UpdateOperation::Installation {
+            let wanted = plan.batches.iter().flatten().filter_map(|place| updates.get(*place));
+            let wanted: Vec<Update> = wanted.cloned().collect();
+            needs.extend(space::of_download(&wanted, &self.machine.folders));
+        }
+        needs.push(space::of_records(&self.machine.folders));
+        space::forecast(&needs, space::probe)
+    }
+
     /// Begins an installation (`BeginInstall`). Does not download: an update whose content is not here fails with
     /// `WU_E_DM_NOTDOWNLOADED`.
     ///
@@ -97,7 +117,8 @@ impl UpdateInstaller {
             return Err(StartError::EulasDeclined);
         }
         self.check_restart()?;
-        self.start(UpdateOperation::Installation, updates, observer)
+        self.check_power()?;
+        self.start(UpdateOperation::Installation, updates, None, observer)
     }
 
     /// Begins taking updates back (`BeginUninstall`): returns the machine to the versions before.
@@ -112,7 +133,25 @@ impl UpdateInstaller {
         self.check_common(&updates)?;
         check_exclusive(&updates, |update| update.uninstallation_behavior)?;
         self.check_uninstallable(&updates)?;
-        self.start(UpdateOperation::Uninstallation, updates, observer)
+        self.check_power()?;
+        self.start(UpdateOperation::Uninstallation, updates, None, observer)
+    }
+
+    /// Begins a repair of the machine's packages, whoever broke them: a job without updates, whose warnings name what could not
+    /// be healed. It succeeds if the machine is healthy at its end.
+    ///
+    /// # Errors
+    /// `E_ACCESSDENIED`, `WU_E_INSTALL_NOT_ALLOWED`, `WU_E_OPERATIONINPROGRESS`, in the order of rule R11; then there is no job.
+    pub fn start_repair(
+        &self,
+        consent: Consent,
+        observer: Option<Box<dyn JobObserver<Installation>>>,
+    ) -> Result<InstallationJob, StartError> {
+        self.machine
+            .handler
+            .may_change()
+            .map_err(StartError::NotPermitted)?;
+        self.start(UpdateOperation::Installation, Arc::from([]), Some(consent), observer)
     }
 
     /// Installs and waits for the result (`Install`).
@@ -174,6 +213,17 @@ impl UpdateInstaller {
         }
     }
 
+    /// A machine that may go off before the work is done begins none.
+    fn check_power(&self) -> Result<(), StartError> {
+        let root = self.machine.folders.root();
+        let wanted = self.machine.policy.install.battery_percent;
+        match power::battery_percent(root) {
+            Some(percent) if percent < wanted => Err(StartError::LowBattery { percent, wanted }),
+            _ if power::is_going_down(root, Timestamp::now()) => Err(StartError::ShutdownInProgress),
+            _ => Ok(()),
+        }
+    }
+
     /// Rule R38: a call none of whose updates can be taken back is refused as a whole.
     fn check_uninstallable(&self, updates: &[Update]) -> Result<(), StartError> {
         let state = PublicState::read(&self.machine.folders)?;
@@ -201,15 +251,18 @@ impl UpdateInstaller {
         &self,
         operation: UpdateOperation,
         updates: Arc<[Update]>,
+        repair: Option<Consent>,
         observer: Option<Box<dyn JobObserver<Installation>>>,
     ) -> Result<InstallationJob, StartError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.as_ref().is_some_and(|job| !job.is_completed()) {
             return Err(StartError::InProgress);
         }
+        self.finish_lost()?;
         let id = Uuid::new_v4();
         let lock = self.take_lock(id)?;
         let verb = match operation {
+            _ if repair.is_some() => Operation::Repair,
             UpdateOperation::Installation => Operation::Install,
             UpdateOperation::Uninstallation => Operation::Uninstall,
         };
@@ -220,6 +273,7 @@ impl UpdateInstaller {
             machine: Arc::clone(&self.machine),
             operation,
             updates,
+            repair,
             policy: self.policy(),
             authorized_plan: self.authorized_plan,
             client_application_id: self.client_application_id.clone(),
@@ -236,24 +290,44 @@ impl UpdateInstaller {
         Ok(job)
     }
 
+    /// What was interrupted earlier comes first; until it has ended the machine is busy.
+    fn finish_lost(&self) -> Result<(), StartError> {
+        // A state that cannot be read is the job's own to tell.
+        if resume::lost(&self.machine.folders).is_ok_and(|lost| !lost.is_empty()) {
+            self.resume()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn resume(&self) -> Result<(), StartError> {
+        match resume::resume_lost(&self.machine).map_err(StartError::Unfinished)?.first() {
+            Some(&job) => Err(StartError::Busy {
+                holder: format!("job {job}, which was interrupted and is finished now"),
+                job: Some(job),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn take_lock(&self, job: Uuid) -> Result<MachineLock, StartError> {
         let folder = self.machine.folders.state();
         let io = |action: String| move |source| StartError::Io { action, source };
-        std::fs::create_dir_all(&folder).map_err(io(format!("create `{}`", folder.display())))?;
+        crate::files::make_folder(&folder).map_err(io(format!("create `{}`", folder.display())))?;
         let path = self.machine.folders.lock();
         match MachineLock::take(&path, job).map_err(io(format!("lock `{}`", path.display())))? {
             Some(lock) => Ok(lock),
-            None => Err(StartError::Busy {
-                holder: describe_holder(&path),
-            }),
+            None => {
+                let holder = lock::holder(&path);
+                Err(StartError::Busy {
+                    holder: match &holder {
+                        Some(holder) => format!("job {} (process {})", holder.job, holder.process.pid),
+                        None => "it has just begun or ended".into(),
+                    },
+                    job: holder.map(|holder| holder.job),
+                })
+            }
         }
-    }
-}
-
-fn describe_holder(path: &std::path::Path) -> String {
-    match lock::holder(path) {
-        Some(holder) => format!("job {} (process {})", holder.job, holder.process.pid),
-        None => "it has just begun or ended".into(),
     }
 }
 
@@ -278,6 +352,8 @@ struct Work {
     machine: Arc<Machine>,
     operation: UpdateOperation,
     updates: Arc<[Update]>,
+    /// What a repair may do, if the job is one.
+    repair: Option<Consent>,
     policy: PlanPolicy,
     authorized_plan: Option<PlanHash>,
     client_application_id: String,
@@ -303,7 +379,7 @@ impl Work {
             ..nothing_done
         });
         match self.begin(job, lock, &feed) {
-            Ok(Begun::Kept) => follow::follow(&self.machine.folders.job(job), feed),
+            Ok(Begun::Kept) => follow::follow_and_revive(&self.machine, job, feed),
             Ok(Begun::Aborted) => {
                 let code = OperationResultCode::Aborted;
                 self.end_all(&feed, code, HResult::WU_E_CALL_CANCELLED, "");
@@ -317,6 +393,7 @@ impl Work {
     /// that whoever hears of the job's end can begin the next one.
     fn begin(&self, job: Uuid, lock: MachineLock, feed: &JobFeed<Installation>) -> Result<Begun, Failure> {
         let planned = self.plan()?;
+        self.check_space(&planned)?;
         if feed.abort_requested() {
             return Ok(Begun::Aborted);
         }
@@ -359,11 +436,24 @@ impl Work {
         Ok(planned)
     }
 
+    /// Refuses what there is no room for, before anything is touched. What is to be changed is in the store already.
+    fn check_space(&self, planned: &Planned) -> Result<(), Failure> {
+        if planned.plan.batches.is_empty() {
+            return Ok(());
+        }
+        let mut needs = self.machine.handler.space_needed(&planned.plan)?;
+        needs.push(space::of_records(&self.machine.folders));
+        space::check(&space::forecast(&needs, space::probe)?)
+    }
+
     fn write_down(&self, job: Uuid, Planned { plan, known }: Planned) -> Result<(), Failure> {
         let begun = Timestamp::now();
         let operation = OperationRecord {
             job,
-            operation: self.operation.to_string(),
+            operation: match self.repair {
+                Some(_) => Operation::Repair.word().into(),
+                None => self.operation.to_string(),
+            },
             begun,
             titles: self.updates.iter().map(|update| update.title.clone()).collect(),
             plan_hash: plan.hash().to_string(),
@@ -376,20 +466,22 @@ impl Work {
             known,
             client_application_id: self.client_application_id.clone(),
             user_id: rustix::process::getuid().as_raw(),
+            repair: self.repair,
         };
         let remember = |error: crate::state::StateError| {
             Failure::because(error.code(), "cannot write down what is going to be done", error)
         };
-        State::open(&self.machine.folders)
-            .and_then(|mut state| state.begin(&operation))
-            .map_err(remember)?;
+        // The order first: an operation without one could never be finished.
         order.write(&self.machine.folders.job(job)).map_err(|error| {
             Failure::because(
                 crate::store::io_code(&error),
                 "cannot write down what is going to be done",
                 error,
             )
-        })
+        })?;
+        State::open(&self.machine.folders)
+            .and_then(|mut state| state.begin(&operation))
+            .map_err(remember)
     }
 
     /// An operation that never reached its keeper is not unfinished: nothing was begun.
@@ -400,6 +492,10 @@ impl Work {
     }
 
     fn fail(&self, feed: JobFeed<Installation>, failure: &Failure) {
+        if self.repair.is_some() {
+            // There is no update to say it of.
+            feed.warning(failure.sentence(), failure.code());
+        }
         self.end_all(
             &feed,
             OperationResultCode::Failed,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use wua_types::event::AnyProgress;
 use wua_types::{HResult, JobEvent, Operation, OperationResultCode, Percent};
 
+use crate::aggregate::{Stopped, aggregate};
 use crate::failure::Failure;
 use crate::folders::Folders;
 use crate::follow::{Lines, keeper_of};
@@ -33,7 +34,7 @@ pub enum JobState {
         /// When.
         ended: Timestamp,
     },
-    /// Its keeper went away before the end.
+    /// Its keeper went away before the end; [`crate::resume`] goes on with it.
     Lost,
 }
 
@@ -80,7 +81,8 @@ fn summary(folders: &Folders, job: Uuid) -> Option<JobSummary> {
     // The keeper is looked at before its file, so that a job that ends just now does not seem lost.
     let keeper = keeper_of(&folder).filter(|keeper| keeper.is_alive());
     let lines = Lines::open(&folder).and_then(|mut lines| lines.read()).ok()?;
-    let first = lines.first()?.clone();
+    let is_begin = |line: &&wua_types::EventLine| matches!(line.event, JobEvent::Started { .. });
+    let first = lines.iter().find(is_begin)?.clone();
     let JobEvent::Started {
         operation, updates, ..
     } = first.event
@@ -91,6 +93,13 @@ fn summary(folders: &Folders, job: Uuid) -> Option<JobSummary> {
         JobEvent::Progress(AnyProgress::Installation(now)) => Some(now.percent_complete),
         _ => None,
     });
+    let results: Vec<_> = lines
+        .iter()
+        .filter_map(|line| match &line.event {
+            JobEvent::UpdateFinished { result, .. } => Some(result.clone()),
+            _ => None,
+        })
+        .collect();
     let state = match (lines.last().map(|line| (&line.event, line.time)), keeper) {
         (
             Some((
@@ -112,6 +121,16 @@ fn summary(folders: &Folders, job: Uuid) -> Option<JobSummary> {
             percent_complete: percent_complete.unwrap_or(Percent::ZERO),
             keeper_pid: keeper.pid,
         },
+        (Some((_, ended)), None) if results.len() == updates.len() => {
+            // Only the keeper's last word is missing.
+            let (result_code, hresult) = aggregate(&results, Stopped::AtRequest);
+            JobState::Completed {
+                result_code,
+                hresult,
+                reboot_required: results.iter().any(|result| result.reboot_required),
+                ended,
+            }
+        }
         (_, None) => JobState::Lost,
     };
     let titles = updates.into_iter().map(|update| update.title).collect();
@@ -136,7 +155,8 @@ pub fn request_abort(folders: &Folders, job: Uuid) -> Result<JobSummary, Failure
             format!("there is no job {job} on this machine"),
         )
     })?;
-    if matches!(found.state, JobState::Running { .. }) {
+    // A lost job hears of it from its next keeper.
+    if !matches!(found.state, JobState::Completed { .. }) {
         let path = folders.job(job).abort();
         std::fs::File::create(path).map_err(|error| {
             Failure::because(

@@ -3,6 +3,9 @@
 //!
 //! It runs as a process of its own, in a session of its own and with no terminal, so that the caller's end, a closed terminal
 //! or Ctrl-C change nothing. Nothing here waits for a follower.
+//!
+//! A keeper may die at any moment. The next one for the same job reads the journal and goes on where it ended, with the same
+//! results and events; [`crate::resume`] starts it.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -10,26 +13,43 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use uuid::Uuid;
 use wua_types::{HResult, JobEvent, OperationResultCode};
 
 use crate::aggregate::{Stopped, aggregate};
+use crate::cleaning;
 use crate::event_file::EventWriter;
 use crate::failure::Failure;
 use crate::folders::JobFolder;
+use crate::follow::Lines;
+use crate::found_again;
+use crate::hand_over::Offer;
 use crate::handler::{Batch, BatchEnd};
+use crate::heal::{self, Healer};
+use crate::inhibitor::Inhibitor;
+use crate::journal::{Journal, Past};
 use crate::lock::MachineLock;
 use crate::machine::{Keeper, Machine};
 use crate::order::Order;
 use crate::process::ProcessId;
 use crate::reporter::Reporter;
+use crate::service_unit;
 use crate::state::State;
 
-/// Starts the keeper of a job whose order is written, and hands it the machine's lock. Returns at once.
+/// How many keepers may begin one after the other without a single result.
+const KEEPERS_WITHOUT_PROGRESS: usize = 3;
+
+/// How long systemd may take from starting a keeper to the keeper's having the lock.
+const UNIT_START: Duration = Duration::from_secs(30);
+
+/// Starts the keeper of a job whose order is written, and hands it the machine's lock. Returns as soon as it runs; where systemd
+/// runs the machine, the keeper is a unit of its own.
 ///
 /// # Errors
 /// The program or thread cannot be started; the lock is let go.
@@ -61,11 +81,19 @@ pub fn start(machine: &Arc<Machine>, job: Uuid, lock: MachineLock) -> io::Result
                 .append(true)
                 .mode(0o600)
                 .open(folder.log())?;
+            if service_unit::runs(machine.folders.root()) {
+                return start_unit(machine, program, job, lock);
+            }
             // `setsid --fork` gives the keeper a session of its own and leaves it to no parent; the lock travels as its
             // standard input, since an open file is the one thing that a child inherits without unsafe code.
-            let status = Command::new("setsid")
+            // Its environment is made, not inherited. A program that was replaced meanwhile is still to be had from the kernel.
+            let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+            let status = Command::new("/usr/bin/setsid")
+                .env_clear()
+                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+                .env("LC_ALL", "C.UTF-8")
                 .arg("--fork")
-                .arg(program)
+                .arg(if program.exists() { program } else { &own })
                 .arg("--root")
                 .arg(machine.folders.root())
                 .args(["job", "run", &job.to_string()])
@@ -83,6 +111,20 @@ pub fn start(machine: &Arc<Machine>, job: Uuid, lock: MachineLock) -> io::Result
     }
 }
 
+/// Starts the keeper as a unit of systemd's. Blocks until it holds the lock.
+fn start_unit(machine: &Machine, program: &Path, job: Uuid, lock: MachineLock) -> io::Result<()> {
+    let offer = Offer::open(&machine.folders, job)?;
+    let root = machine.folders.root();
+    let unit = service_unit::start(program, root, job, &machine.folders.job(job))?;
+    // A keeper that comes too late must not begin what its caller takes for not begun: it is stopped before the lock is free.
+    offer
+        .give(&lock, UNIT_START)
+        .inspect_err(|_| service_unit::stop(&unit))?;
+    // Our copy alone goes; the keeper's holds the lock.
+    drop(lock.hand_over());
+    Ok(())
+}
+
 /// Says who keeps the job, so that followers notice if it goes away.
 fn sign(folder: &JobFolder, keeper: ProcessId) -> io::Result<()> {
     let text = serde_json::to_vec(&keeper)?;
@@ -91,8 +133,8 @@ fn sign(folder: &JobFolder, keeper: ProcessId) -> io::Result<()> {
     fs::rename(new, folder.keeper())
 }
 
-/// Carries a job out, from its order to its last event. Blocks until the end. `lock` is the open file through which the machine's
-/// lock is held.
+/// Carries a job out, from its order, or from where an earlier keeper left it, to its last event. Blocks until the end. `lock` is
+/// the open file through which the machine's lock is held.
 ///
 /// # Errors
 /// The job could not be begun, or nothing can be written down; what was done until then is in its event file.
@@ -107,17 +149,54 @@ pub fn run(machine: &Machine, job: Uuid, lock: File) -> Result<(), Failure> {
         .map_err(cannot("take over the machine's lock"))?;
     sign(&folder, ProcessId::own()).map_err(cannot("say who keeps the job"))?;
     let order = Order::read(&folder.order()).map_err(cannot("read what is to be done"))?;
+    let said = match Lines::open(&folder).and_then(|mut lines| lines.read()) {
+        Ok(said) => said,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(cannot("read the event file")(error)),
+    };
     let mut events = EventWriter::open(&folder.events(), job).map_err(cannot("open the event file"))?;
-    let state = State::open(&machine.folders)
+    let (journal, past) = Journal::open(&folder.journal(), job, &order.plan.hash().to_string())
+        .map_err(|error| Failure::because(error.code(), "cannot keep the job", error))
+        .inspect_err(|failure| events.give_up(failure))?;
+    let mut state = State::open(&machine.folders)
         .map_err(|error| Failure::because(error.code(), "cannot open the history", error))
         .inspect_err(|failure| events.give_up(failure))?;
-    let mut reporter = Reporter::new(&order, events, state, folder.abort());
-    reporter.started();
-    let ended = catch_unwind(AssertUnwindSafe(|| {
-        drive(machine, &order, &folder, &mut reporter)
+    if said
+        .iter()
+        .any(|line| matches!(line.event, JobEvent::Completed { .. }))
+    {
+        // All was said; only the operation was not closed.
+        return state
+            .end(job)
+            .map_err(|error| Failure::because(error.code(), "cannot close the operation", error));
+    }
+    let mut reporter = Reporter::new(&order, events, state, journal, folder.abort());
+    if !said
+        .iter()
+        .any(|line| matches!(line.event, JobEvent::Started { .. }))
+    {
+        reporter.started();
+    }
+    reporter.restore(&past, &said)?;
+    let inhibitor = Inhibitor::hold(machine.folders.root());
+    let ended = catch_unwind(AssertUnwindSafe(|| match order.repair {
+        Some(_) if past.keepers_without_progress >= KEEPERS_WITHOUT_PROGRESS => {
+            reporter.end_lost();
+            (OperationResultCode::Failed, HResult::WU_E_UNEXPECTED)
+        }
+        Some(consent) => heal::carry_out(machine, consent, &folder, &past, &mut reporter),
+        None => {
+            let stopped = drive(machine, &order, &folder, &past, &mut reporter);
+            aggregate(&reporter.results(), stopped)
+        }
     }));
+    drop(inhibitor);
+    // The lock is still held. A store that cannot be cleared is no fault of the job's.
+    if let Err(failure) = cleaning::clean_after(machine, job) {
+        tracing::warn!(%job, failure = %failure.sentence(), "the store is not cleared");
+    }
     let outcome = match ended {
-        Ok(stopped) => aggregate(&reporter.results(), stopped),
+        Ok(outcome) => outcome,
         Err(_) => {
             reporter.end_lost();
             (OperationResultCode::Failed, HResult::WU_E_UNEXPECTED)
@@ -134,19 +213,54 @@ pub fn run(machine: &Machine, job: Uuid, lock: File) -> Result<(), Failure> {
 }
 
 /// Runs the batches, one after the other, until all is done or nothing more can be.
-fn drive(machine: &Machine, order: &Order, folder: &JobFolder, reporter: &mut Reporter<'_>) -> Stopped {
+fn drive(
+    machine: &Machine,
+    order: &Order,
+    folder: &JobFolder,
+    past: &Past,
+    reporter: &mut Reporter<'_>,
+) -> Stopped {
     for (place, result) in &order.known {
         reporter.finish(*place, result.clone());
     }
+    let mut healer = Healer::new(machine, folder);
+    let mut number = past.next_number;
+    let mut batches = still_to_do(order, past, reporter);
+    let is_restarted = past.is_of_an_earlier_boot(crate::system::boot_id().as_deref());
+    let is_hopeless = past.keepers_without_progress >= KEEPERS_WITHOUT_PROGRESS;
+    let goes_on = !is_restarted && !is_hopeless;
+    // A run that an earlier keeper of this boot began may still be going on: it is followed first. Where it is not gone on with, the
+    // repair waits for it, unless that is what ends keepers.
+    let is_open = past.open.is_some() && goes_on;
+    let may_heal = past.keepers_without_progress <= KEEPERS_WITHOUT_PROGRESS;
+    if !is_open && may_heal && !batches.is_empty() && !reporter.abort_wished() {
+        match healer.before(number, reporter) {
+            Ok(has_run) => number += usize::from(has_run),
+            Err(failure) if !goes_on => {
+                tracing::warn!(failure = %failure.sentence(), "states are read back as they are");
+            }
+            Err(failure) if failure.code() == HResult::WU_E_CALL_CANCELLED => {
+                return stop_at_request(reporter, &batches);
+            }
+            Err(failure) => {
+                let members = batches.pop_front().unwrap_or_default();
+                doom(&failure, &members, &mut batches, reporter);
+            }
+        }
+    }
+    if is_restarted {
+        return found_again::after_restart(machine, order, reporter);
+    }
+    if is_hopeless {
+        return found_again::after_crashes(machine, order, reporter);
+    }
     let store = machine.store();
-    let mut batches: VecDeque<Vec<usize>> = order.plan.batches.iter().cloned().collect();
-    let mut number = 0;
     while let Some(mut members) = batches.pop_front() {
         if reporter.abort_wished() {
             batches.push_front(members);
             return stop_at_request(reporter, &batches);
         }
-        reporter.begin_batch(&members, !batches.is_empty());
+        let begun = reporter.begin_batch(number, &members, !batches.is_empty());
         let batch = Batch {
             operation: order.plan.operation,
             plan: &order.plan.updates,
@@ -155,9 +269,11 @@ fn drive(machine: &Machine, order: &Order, folder: &JobFolder, reporter: &mut Re
             folder: folder.path(),
             store: &store,
         };
-        number += 1;
-        let end = machine.handler.apply(&batch, reporter);
+        let end = begun.and_then(|()| machine.handler.apply(&batch, reporter));
         reporter.end_batch();
+        if !matches!(end, Ok(BatchEnd::NeedsAlso(_))) {
+            reporter.begun_before(false);
+        }
         match end {
             Ok(BatchEnd::Done) => {
                 let unsaid = Failure::new(HResult::WU_E_UPDATE_NOT_PROCESSED, "nothing was said about it");
@@ -176,6 +292,9 @@ fn drive(machine: &Machine, order: &Order, folder: &JobFolder, reporter: &mut Re
                         "the package manager wants more than was planned",
                     );
                     reporter.end_rest(&stuck, &members);
+                    reporter.begun_before(false);
+                    reporter.seal_batch(number);
+                    number += 1;
                     continue;
                 }
                 batches
@@ -186,20 +305,21 @@ fn drive(machine: &Machine, order: &Order, folder: &JobFolder, reporter: &mut Re
                 members.sort_unstable();
                 members.dedup();
                 batches.push_front(members);
+                number += 1;
+                continue;
             }
             Err(failure) if failure.code() == HResult::WU_E_CALL_CANCELLED => {
                 batches.push_front(members);
                 return stop_at_request(reporter, &batches);
             }
             Err(failure) => {
-                // What dooms one batch dooms those after it (rule R33).
-                reporter.end_rest(&failure, &members);
-                let doomed = Failure::new(
-                    HResult::WU_E_UPDATE_NOT_PROCESSED,
-                    format!("not tried after: {}", failure.sentence()),
-                );
-                reporter.end_rest(&doomed, &batches.drain(..).flatten().collect::<Vec<_>>());
+                doom(&failure, &members, &mut batches, reporter);
             }
+        }
+        reporter.seal_batch(number);
+        number += 1;
+        if reporter.has_failed(&members) {
+            number += usize::from(healer.after(number, reporter));
         }
     }
     // A handler may have stopped inside its last batch.
@@ -208,6 +328,37 @@ fn drive(machine: &Machine, order: &Order, folder: &JobFolder, reporter: &mut Re
     } else {
         Stopped::No
     }
+}
+
+/// What dooms one batch dooms those after it (rule R33).
+fn doom(failure: &Failure, members: &[usize], rest: &mut VecDeque<Vec<usize>>, reporter: &mut Reporter<'_>) {
+    reporter.end_rest(failure, members);
+    let doomed = Failure::new(
+        HResult::WU_E_UPDATE_NOT_PROCESSED,
+        format!("not tried after: {}", failure.sentence()),
+    );
+    reporter.end_rest(&doomed, &rest.drain(..).flatten().collect::<Vec<_>>());
+}
+
+/// The batches without those updates that have their result. What an earlier keeper began comes first, and is finished even if
+/// an abort is wished for.
+fn still_to_do(order: &Order, past: &Past, reporter: &mut Reporter<'_>) -> VecDeque<Vec<usize>> {
+    let open = past.open.as_deref().unwrap_or_default();
+    let rest = |batch: &[usize], is_open: bool| -> Vec<usize> {
+        let places = batch.iter().copied();
+        places
+            .filter(|place| !reporter.is_finished(*place) && open.contains(place) == is_open)
+            .collect()
+    };
+    let first = rest(open, true);
+    let is_begun = !first.is_empty();
+    let others = order.plan.batches.iter().map(|batch| rest(batch, false));
+    let batches = std::iter::once(first)
+        .chain(others)
+        .filter(|batch| !batch.is_empty())
+        .collect();
+    reporter.begun_before(is_begun);
+    batches
 }
 
 fn stop_at_request(reporter: &mut Reporter<'_>, batches: &VecDeque<Vec<usize>>) -> Stopped {

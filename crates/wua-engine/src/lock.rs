@@ -1,19 +1,22 @@
 //! The machine's lock: at most one installation or uninstallation of wua's runs on a machine (rule R13).
 //!
 //! An advisory lock (`flock`) on a file that is never removed. The lock belongs to the open file, so whoever begins a job
-//! takes it and hands the open file to the keeper: there is no moment in which nobody holds it. The file says who does.
+//! takes it and hands the open file to the keeper: there is no moment in which nobody holds it.
+//!
+//! The lock file is its owner's alone, or anybody could hold it; who does is said in a file beside it that all may read.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
 use crate::process::ProcessId;
 
-/// Who holds the lock, as the lock file says.
+/// Who holds the lock, as the file beside it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Holder {
     /// The process.
@@ -28,6 +31,8 @@ pub struct Holder {
 pub struct MachineLock {
     /// None once the lock was handed over.
     file: Option<File>,
+    /// Where it says who holds it.
+    holder: PathBuf,
 }
 
 impl MachineLock {
@@ -41,15 +46,16 @@ impl MachineLock {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            .mode(0o600)
             .open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        sign(&file, job)?;
-        Ok(Some(Self { file: Some(file) }))
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        sign(path, job)?;
+        Ok(Some(Self { file: Some(file), holder: holder_file(path) }))
     }
 
     /// Makes the open file that the parent process held the lock on this process's own lock.
@@ -65,8 +71,8 @@ impl MachineLock {
             ));
         }
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        sign(&file, job)?;
-        Ok(Self { file: Some(file) })
+        sign(path, job)?;
+        Ok(Self { file: Some(file), holder: holder_file(path) })
     }
 
     /// The open file that carries the lock, for [`inherit`](Self::inherit) in another process or thread.
@@ -75,33 +81,42 @@ impl MachineLock {
     }
 }
 
+impl AsFd for MachineLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_ref().expect("a lock that was handed over is gone").as_fd()
+    }
+}
+
 impl Drop for MachineLock {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
             // A process that lives on must not be taken for a holder, and a copy of the open file that some child inherited
             // must not hold the lock on. Nothing to be done if the disk refuses: the kernel's lock is what counts.
-            let _ = file.set_len(0);
+            let _ = fs::remove_file(&self.holder);
             let _ = flock(file, FlockOperation::Unlock);
         }
     }
 }
 
-fn sign(mut file: &File, job: Uuid) -> io::Result<()> {
-    let text = serde_json::to_vec(&Holder {
-        process: ProcessId::own(),
-        job,
-    })
-    .expect("plain values serialise");
-    file.seek(SeekFrom::Start(0))?;
-    file.set_len(0)?;
-    file.write_all(&text)
+fn holder_file(lock: &Path) -> PathBuf {
+    lock.with_extension("json")
 }
 
-/// Who holds the lock now, read from the file without touching the lock. A hint: it may change at once (`IsBusy` gives no
+fn sign(lock: &Path, job: Uuid) -> io::Result<()> {
+    let holder = Holder { process: ProcessId::own(), job };
+    let path = holder_file(lock);
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    serde_json::to_writer(&mut file, &holder)?;
+    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Who holds the lock at `path` now, read from the file beside it without touching the lock. A hint: it may change at once (`IsBusy` gives no
 /// reservation).
 pub fn holder(path: &Path) -> Option<Holder> {
     let mut text = Vec::new();
-    File::open(path).ok()?.take(4096).read_to_end(&mut text).ok()?;
+    File::open(holder_file(path)).ok()?.take(4096).read_to_end(&mut text).ok()?;
     let holder: Holder = serde_json::from_slice(&text).ok()?;
     holder.process.is_alive().then_some(holder)
 }
@@ -111,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_one_holds_the_lock_and_the_file_says_who() {
+    fn only_one_holds_the_lock_and_the_file_beside_it_says_who() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("lock");
         let job = Uuid::from_u128(1);

@@ -62,6 +62,18 @@ impl Meter {
         }
     }
 
+    /// Goes on from what an earlier keeper said, so that nothing falls.
+    pub fn restore(&mut self, said: &InstallationProgress) {
+        let Some(gauge) = self.gauges.get_mut(said.current_update_index) else {
+            return;
+        };
+        gauge.percent = gauge.percent.max(said.current_update_percent_complete);
+        gauge.result_code = said.result_code;
+        self.current = said.current_update_index;
+        self.total = self.total.max(said.percent_complete);
+        self.time_share = self.time_share.max(said.truth.time_share);
+    }
+
     /// `done` of `total` steps of an update are made. Fewer than before changes nothing; a final update neither.
     pub fn step(&mut self, update: usize, done: u32, total: u32, phase: Phase) {
         let Some(gauge) = self.gauges.get_mut(update) else {

@@ -3,14 +3,16 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 use wua_types::{InstallPlan, Update, UpdateInstallationResult};
 
+use crate::files::make_folder;
 use crate::folders::JobFolder;
+use crate::handler::Consent;
 
 /// A job that changes the machine.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -29,6 +31,9 @@ pub struct Order {
     pub client_application_id: String,
     /// The user id of who asked.
     pub user_id: u32,
+    /// What a repair may do, if the job is one; then it has no updates.
+    #[serde(default)]
+    pub repair: Option<Consent>,
 }
 
 impl Order {
@@ -37,10 +42,7 @@ impl Order {
     /// # Errors
     /// The disk said no.
     pub fn write(&self, folder: &JobFolder) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(folder.path())?;
+        make_folder(folder.path())?;
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)

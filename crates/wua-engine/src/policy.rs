@@ -15,6 +15,8 @@ pub struct Policy {
     pub install: InstallPolicy,
     /// About taking updates back.
     pub undo: UndoPolicy,
+    /// About what is kept.
+    pub store: StorePolicy,
 }
 
 /// `[install]`.
@@ -26,6 +28,10 @@ pub struct InstallPolicy {
     pub longest_batch_seconds: u32,
     /// Refuse to install while a restart is pending (rule R37).
     pub restart_first: bool,
+    /// How many seconds a maintainer script may be silent, neither printing nor getting on, before it is ended; never if none.
+    pub script_limit_seconds: Option<u32>,
+    /// A machine on battery begins nothing below this percentage of charge. 0 never refuses.
+    pub battery_percent: u8,
 }
 
 impl Default for InstallPolicy {
@@ -33,6 +39,8 @@ impl Default for InstallPolicy {
         Self {
             longest_batch_seconds: 30,
             restart_first: false,
+            script_limit_seconds: None,
+            battery_percent: 20,
         }
     }
 }
@@ -51,6 +59,26 @@ impl Default for UndoPolicy {
     }
 }
 
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorePolicy {
+    /// How many days an archive stays that neither an undo nor a pending update needs.
+    pub keep_days: u32,
+    /// The most bytes that archives may take. Above it the oldest go, at last those of undo; those of an unfinished job or a
+    /// pending update never.
+    pub max_bytes: u64,
+}
+
+impl Default for StorePolicy {
+    fn default() -> Self {
+        Self {
+            keep_days: 30,
+            max_bytes: 4_000_000_000,
+        }
+    }
+}
+
 /// Why the policy cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
@@ -62,13 +90,16 @@ pub enum PolicyError {
         /// Why not.
         source: io::Error,
     },
-    /// It says something that wua does not know.
-    #[error("the policy `{}` is not valid", path.display())]
+    /// It says something that wua does not know. Only the place is told, never what stands there: whoever reads this may not
+    /// be allowed to read the file, or the file may be another one than its name says.
+    #[error("the policy `{}` is not valid: {}", path.display(), place(*line, key.as_deref()))]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and column.
-        source: Box<toml::de::Error>,
+        /// The line, counted from 1.
+        line: usize,
+        /// The key on that line, if it is one.
+        key: Option<String>,
     },
 }
 
@@ -98,11 +129,31 @@ impl Policy {
                 });
             }
         };
-        toml::from_str(&text).map_err(|source| PolicyError::Invalid {
-            path: path.into(),
-            source: Box::new(source),
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count();
+            PolicyError::Invalid {
+                path: path.into(),
+                line: line + 1,
+                key: text.lines().nth(line).and_then(key_of),
+            }
         })
     }
+}
+
+fn place(line: usize, key: Option<&str>) -> String {
+    match key {
+        Some(key) => format!("line {line}, key `{key}`, is not understood"),
+        None => format!("line {line} is not understood"),
+    }
+}
+
+/// The key of `KEY = VALUE`, if it looks like one of ours.
+fn key_of(line: &str) -> Option<String> {
+    const LONGEST: usize = 40;
+    let key = line.split_once('=')?.0.trim();
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (!key.is_empty() && key.len() <= LONGEST && key.bytes().all(fits)).then(|| key.to_owned())
 }
 
 #[cfg(test)]
@@ -115,11 +166,27 @@ mod tests {
         let path = folder.path().join("wua.toml");
         std::fs::write(&path, "[install]\nlongest_bach_seconds = 5\n").expect("file");
         let error = Policy::read(&path).expect_err("a misspelt key");
-        let cause = std::error::Error::source(&error).expect("a cause").to_string();
-        assert!(
-            cause.contains("longest_bach_seconds") && cause.contains("line 2"),
-            "{cause}"
-        );
+        let text = error.to_string();
+        assert!(text.ends_with("line 2, key `longest_bach_seconds`, is not understood"), "{text}");
+    }
+
+    #[test]
+    fn what_stands_in_the_file_is_never_quoted() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("wua.toml");
+        let hostile = [
+            "root:$y$secret:1::\n",
+            "[install]\nrestart_first = \"secret\"\n",
+            "[install]\n\nlongest_batch_seconds = secret\n",
+            "Secret = 1\n",
+        ];
+        for text in hostile {
+            std::fs::write(&path, text).expect("file");
+            let error = Policy::read(&path).expect_err(text);
+            assert!(std::error::Error::source(&error).is_none());
+            let told = error.to_string();
+            assert!(told.contains("line ") && !told.to_lowercase().contains("secret"), "{told}");
+        }
     }
 
     #[test]

@@ -1,19 +1,23 @@
-//! What a keeper says: to the meter, to history, to the event file, in this order, so that nothing is announced that is not
-//! written down.
+//! What a keeper says: to the journal, to history, to the meter, to the event file, in this order, so that nothing is announced
+//! that is not written down. A keeper that takes over a job says what the one before it could not say any more, and nothing
+//! twice.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use wua_types::event::AnyProgress;
 use wua_types::{
-    HResult, JobEvent, Operation, OperationResultCode, Phase, PlannedUpdate, ServerSelection, StartedUpdate,
-    UpdateHistoryEntry, UpdateInstallationResult, UpdateOperation, UpdateResult as _, WaitingFor,
+    EventLine, HResult, JobEvent, Operation, OperationResultCode, Phase, PlannedUpdate, ServerSelection,
+    StartedUpdate, UpdateHistoryEntry, UpdateInstallationResult, UpdateOperation, UpdateResult as _,
+    WaitingFor,
 };
 
 use crate::event_file::EventWriter;
 use crate::failure::Failure;
 use crate::handler::{BatchContext, InstalledUpdate};
+use crate::journal::{Journal, JournalError, Past};
 use crate::keeper::is_recorded;
 use crate::lock::MachineLock;
 use crate::meter::{Meter, expected_seconds};
@@ -27,7 +31,10 @@ pub(crate) struct Reporter<'a> {
     meter: Meter,
     events: EventWriter,
     state: State,
+    journal: Journal,
     abort: PathBuf,
+    /// Whether what runs now was begun by an earlier keeper, so that it is finished first (rule R26).
+    is_begun_before: bool,
     results: Vec<Option<UpdateInstallationResult>>,
     begun: BTreeSet<usize>,
     /// The updates that the handler works on now; it may speak of no other.
@@ -37,7 +44,13 @@ pub(crate) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    pub(crate) fn new(order: &'a Order, events: EventWriter, state: State, abort: PathBuf) -> Self {
+    pub(crate) fn new(
+        order: &'a Order,
+        events: EventWriter,
+        state: State,
+        journal: Journal,
+        abort: PathBuf,
+    ) -> Self {
         let seconds = order
             .plan
             .updates
@@ -48,13 +61,76 @@ impl<'a> Reporter<'a> {
             meter: Meter::new(seconds),
             events,
             state,
+            journal,
             abort,
+            is_begun_before: false,
             results: vec![None; order.updates.len()],
             begun: BTreeSet::new(),
             members: BTreeSet::new(),
             more_to_come: true,
             start: Instant::now(),
         }
+    }
+
+    /// Goes on where an earlier keeper ended: `past` is what it wrote down, `said` what followers heard. What was written
+    /// down and not said is said now.
+    pub(crate) fn restore(&mut self, past: &Past, said: &[EventLine]) -> Result<(), Failure> {
+        let mut told = BTreeSet::new();
+        let mut last = None;
+        for line in said {
+            match &line.event {
+                JobEvent::Progress(AnyProgress::Installation(now)) => {
+                    self.meter.restore(now);
+                    last = Some(now);
+                }
+                JobEvent::UpdateFinished { index, .. } => {
+                    told.insert(*index);
+                }
+                _ => {}
+            }
+        }
+        self.begun.extend(&past.touched);
+        let mut recorded = self
+            .state
+            .recorded(self.order.job)
+            .map_err(|error| Failure::because(error.code(), "cannot read what the job did before", error))?;
+        let mut unsaid = Vec::new();
+        for (&place, (result, begun)) in &past.results {
+            let Some(known) = self.results.get_mut(place) else {
+                continue;
+            };
+            *known = Some(result.clone());
+            let id = self.order.updates[place].id();
+            match recorded.iter().position(|recorded| *recorded == id) {
+                Some(entry) => {
+                    recorded.swap_remove(entry);
+                }
+                None if is_recorded(result.result_code, *begun) => self.remember(place, result),
+                None => {}
+            }
+            if told.contains(&place) {
+                self.meter.finish(place, result.result_code);
+            } else {
+                unsaid.push((place, result.clone()));
+            }
+        }
+        let is_promised = |place: usize| {
+            last.is_some_and(|last| last.result_code.is_final() && last.current_update_index == place)
+        };
+        if let Some(last) = last {
+            self.meter.restore(last);
+            self.events.restore(last);
+        }
+        // A final progress waits for its result, which must come first.
+        unsaid.sort_by_key(|(place, _)| !is_promised(*place));
+        for (place, result) in unsaid {
+            self.meter.finish(place, result.result_code);
+            if !is_promised(place) {
+                self.show();
+            }
+            self.say_finished(place, result);
+        }
+        Ok(())
     }
 
     pub(crate) fn started(&mut self) {
@@ -64,6 +140,7 @@ impl<'a> Reporter<'a> {
             title: update.title.clone(),
         };
         let operation = match self.order.plan.operation {
+            _ if self.order.repair.is_some() => Operation::Repair,
             UpdateOperation::Installation => Operation::Install,
             UpdateOperation::Uninstallation => Operation::Uninstall,
         };
@@ -75,16 +152,64 @@ impl<'a> Reporter<'a> {
     }
 
     pub(crate) fn abort_wished(&self) -> bool {
-        self.abort.exists()
+        !self.is_begun_before && self.abort.exists()
     }
 
-    pub(crate) fn begin_batch(&mut self, members: &[usize], more_to_come: bool) {
+    /// What runs next was begun by an earlier keeper, or not any more.
+    pub(crate) fn begun_before(&mut self, is: bool) {
+        self.is_begun_before = is;
+    }
+
+    /// Whether an update has its result.
+    pub(crate) fn is_finished(&self, place: usize) -> bool {
+        self.results.get(place).is_none_or(Option::is_some)
+    }
+
+    /// Whether an update was ever begun.
+    pub(crate) fn is_begun(&self, place: usize) -> bool {
+        self.begun.contains(&place)
+    }
+
+    /// A run is about to begin; durable when this returns.
+    pub(crate) fn begin_batch(
+        &mut self,
+        number: usize,
+        members: &[usize],
+        more_to_come: bool,
+    ) -> Result<(), Failure> {
+        self.journal.batch(number, members).map_err(not_written)?;
         self.begun.extend(members);
         self.members = members.iter().copied().collect();
         self.more_to_come = more_to_come;
         self.meter.can_abort(true);
         self.meter.phase(Phase::Preparing);
         self.show();
+        Ok(())
+    }
+
+    /// A repair is about to begin, which concerns no update; durable when this returns.
+    pub(crate) fn begin_repair(&mut self, number: usize) -> Result<(), Failure> {
+        self.begin_batch(number, &[], true)?;
+        self.meter.phase(Phase::Repairing);
+        self.show();
+        Ok(())
+    }
+
+    /// Whether any of these updates failed.
+    pub(crate) fn has_failed(&self, places: &[usize]) -> bool {
+        let results = places
+            .iter()
+            .filter_map(|place| self.results.get(*place)?.as_ref());
+        results
+            .into_iter()
+            .any(|result| result.result_code == OperationResultCode::Failed)
+    }
+
+    /// The run is over, and so are all results that it was to bring.
+    pub(crate) fn seal_batch(&mut self, number: usize) {
+        if let Err(error) = self.journal.batch_ended(number) {
+            tracing::error!(job = %self.order.job, %error, "the end of a batch is not written down");
+        }
     }
 
     pub(crate) fn end_batch(&mut self) {
@@ -98,16 +223,24 @@ impl<'a> Reporter<'a> {
 
     /// The result of an update: written to history, then shown.
     pub(crate) fn finish(&mut self, place: usize, result: UpdateInstallationResult) {
-        if self.results.get(place).is_none_or(Option::is_some) {
+        if self.is_finished(place) {
             return;
         }
-        if is_recorded(result.result_code, self.begun.contains(&place)) {
+        let begun = self.begun.contains(&place);
+        if let Err(error) = self.journal.result(place, begun, &result) {
+            self.say_warning(error.code(), error.to_string());
+        }
+        if is_recorded(result.result_code, begun) {
             self.remember(place, &result);
         }
         self.meter.finish(place, result.result_code);
         self.show();
-        let id = self.order.updates[place].id();
         self.results[place] = Some(result.clone());
+        self.say_finished(place, result);
+    }
+
+    fn say_finished(&mut self, place: usize, result: UpdateInstallationResult) {
+        let id = self.order.updates[place].id();
         self.say(JobEvent::UpdateFinished {
             index: place,
             id,
@@ -261,6 +394,10 @@ impl<'a> Reporter<'a> {
         }
         is_one
     }
+}
+
+fn not_written(error: JournalError) -> Failure {
+    Failure::because(error.code(), "cannot write down what is going to be done", error)
 }
 
 fn say(events: &mut EventWriter, event: JobEvent) {

@@ -62,7 +62,11 @@ impl UpdateSearcher {
         let (searcher, criteria) = (self.clone(), criteria.to_owned());
         thread::Builder::new()
             .name("wua-search".into())
-            .spawn(move || feed.complete(searcher.run(&criteria, &abort)))
+            .spawn(move || {
+                let waiting = |what: &str| feed.warning(what, HResult::S_FALSE);
+                let result = searcher.run(&criteria, &abort, &waiting);
+                feed.complete(result);
+            })
             .map_err(|source| StartError::Io {
                 action: "start the thread of a search".into(),
                 source,
@@ -74,11 +78,11 @@ impl UpdateSearcher {
     /// Searches and waits for the result (`Search`). A search that fails has the result code `Failed`, its code, and the reason
     /// as a warning.
     pub fn search(&self, criteria: &str) -> SearchResult {
-        self.run(criteria, &AtomicBool::new(false))
+        self.run(criteria, &AtomicBool::new(false), &|_| ())
     }
 
-    fn run(&self, criteria: &str, abort: &AtomicBool) -> SearchResult {
-        match self.find(criteria, abort) {
+    fn run(&self, criteria: &str, abort: &AtomicBool, waiting: &dyn Fn(&str)) -> SearchResult {
+        match self.find(criteria, abort, waiting) {
             _ if abort.load(Ordering::Relaxed) => {
                 empty(OperationResultCode::Aborted, HResult::WU_E_CALL_CANCELLED)
             }
@@ -95,7 +99,12 @@ impl UpdateSearcher {
         }
     }
 
-    fn find(&self, criteria: &str, abort: &AtomicBool) -> Result<SearchResult, Failure> {
+    fn find(
+        &self,
+        criteria: &str,
+        abort: &AtomicBool,
+        waiting: &dyn Fn(&str),
+    ) -> Result<SearchResult, Failure> {
         let criteria =
             Criteria::parse(criteria).map_err(|error| Failure::new(error.code(), error.to_string()))?;
         self.resolve_service()?;
@@ -112,6 +121,7 @@ impl UpdateSearcher {
                 refresh: self.refresh,
                 store: &store,
                 abort,
+                waiting,
             })?
         } else {
             Found::default()

@@ -1,5 +1,6 @@
 //! Where updates come from: the trait that a package manager or an update server implements.
 
+use std::fmt;
 use std::sync::atomic::AtomicBool;
 
 use wua_types::{KeptBack, Update, UpdateException, UpdateService};
@@ -8,7 +9,6 @@ use crate::failure::Failure;
 use crate::store::ContentStore;
 
 /// What a search asks of a source.
-#[derive(Debug)]
 pub struct SearchRequest<'a> {
     /// Fetch the source's indexes first. Without it a search changes nothing on the machine.
     pub refresh: bool,
@@ -16,6 +16,18 @@ pub struct SearchRequest<'a> {
     pub store: &'a ContentStore,
     /// Asked at safe points; true ends the search with `WU_E_CALL_CANCELLED` (rule R26).
     pub abort: &'a AtomicBool,
+    /// Told, in a sentence, what the search waits for; called again only when that changes.
+    pub waiting: &'a dyn Fn(&str),
+}
+
+impl fmt::Debug for SearchRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SearchRequest")
+            .field("refresh", &self.refresh)
+            .field("store", &self.store)
+            .field("abort", &self.abort)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a source offers this machine now.

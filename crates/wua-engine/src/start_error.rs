@@ -2,6 +2,7 @@
 
 use std::io;
 
+use uuid::Uuid;
 use wua_job::JobError;
 use wua_types::HResult;
 
@@ -36,6 +37,17 @@ pub enum StartError {
     /// The administrator wants the pending restart first (rule R37).
     #[error("the machine must be restarted first, says its policy")]
     RestartFirst,
+    /// The battery might be empty before the work is done.
+    #[error("the machine runs on battery at {percent} %, and its policy wants {wanted} %")]
+    LowBattery {
+        /// Its charge.
+        percent: u8,
+        /// The least that the policy begins with.
+        wanted: u8,
+    },
+    /// The machine is going down.
+    #[error("the machine is going down")]
+    ShutdownInProgress,
     /// The same installer object is already at work (rule R13).
     #[error("this installer is already at work")]
     InProgress,
@@ -44,7 +56,12 @@ pub enum StartError {
     Busy {
         /// Whose.
         holder: String,
+        /// The job, where it is known; it can be attached to.
+        job: Option<Uuid>,
     },
+    /// An earlier job was interrupted and cannot be finished.
+    #[error(transparent)]
+    Unfinished(Failure),
     /// wua's own files are in the way.
     #[error("cannot {action}")]
     Io {
@@ -68,12 +85,14 @@ impl StartError {
     /// The result code.
     pub fn code(&self) -> HResult {
         match self {
-            Self::NotPermitted(failure) => failure.code(),
+            Self::NotPermitted(failure) | Self::Unfinished(failure) => failure.code(),
             Self::NoUpdate => HResult::WU_E_NO_UPDATE,
             Self::ExclusiveConflict { .. } => HResult::WU_E_EXCLUSIVE_INSTALL_CONFLICT,
             Self::EulasDeclined => HResult::WU_E_EULAS_DECLINED,
             Self::UninstallNotAllowed { .. } => HResult::WU_E_UNINSTALL_NOT_ALLOWED,
             Self::RestartFirst | Self::Busy { .. } => HResult::WU_E_INSTALL_NOT_ALLOWED,
+            Self::LowBattery { .. } => HResult::WU_E_LOW_BATTERY,
+            Self::ShutdownInProgress => HResult::ERROR_SHUTDOWN_IN_PROGRESS,
             Self::InProgress => HResult::WU_E_OPERATIONINPROGRESS,
             Self::Io { source, .. } => crate::store::io_code(source),
             Self::State(error) => error.code(),

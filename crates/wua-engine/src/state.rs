@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use wua_types::{HResult, Update, UpdateHistoryEntry, UpdateId};
 
+use crate::files::make_folder;
 use crate::folders::Folders;
 use crate::handler::InstalledUpdate;
 
@@ -199,7 +200,7 @@ impl State {
     /// See [`StateError`].
     pub fn open(folders: &Folders) -> Result<Self, StateError> {
         let folder = folders.state();
-        fs::create_dir_all(&folder).map_err(|source| StateError::Io {
+        make_folder(&folder).map_err(|source| StateError::Io {
             action: "create",
             path: folder,
             source,
@@ -521,6 +522,26 @@ impl State {
             .map_err(wrap)?
             .collect::<rusqlite::Result<_>>()
             .map_err(wrap)
+    }
+
+    /// The updates that a job has history entries of, one for each entry.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn recorded(&self, job: Uuid) -> Result<Vec<UpdateId>, StateError> {
+        let ids: Vec<String> = self.rows(
+            "SELECT update_id FROM history WHERE job = ?1",
+            [job.to_string()],
+            |row| row.get(0),
+        )?;
+        ids.iter().map(|id| self.parse(id)).collect()
+    }
+
+    /// The titles of the updates that a job has history entries of.
+    pub(crate) fn titles(&self, job: Uuid) -> Result<BTreeSet<String>, StateError> {
+        let entries: Vec<UpdateHistoryEntry> =
+            self.documents("SELECT entry FROM history WHERE job = ?1", [job.to_string()])?;
+        Ok(entries.into_iter().map(|entry| entry.title).collect())
     }
 
     /// What is remembered of an operation, ended or not.

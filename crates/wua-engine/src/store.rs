@@ -10,7 +10,10 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+
+use crate::files::make_folder;
 
 /// How content came into the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -35,6 +38,9 @@ pub struct Content {
     pub size: u64,
     /// How it came here.
     pub origin: Origin,
+    /// When it was last put here, though it may have been here before.
+    #[serde(default)]
+    pub stored: Timestamp,
 }
 
 /// Why content could not be put in or taken out.
@@ -151,8 +157,8 @@ impl ContentStore {
         }
     }
 
-    /// Copies `file` into the store while hashing it, durably, and forgets nothing about it. `expected` is the hash it must
-    /// have, where one was announced. Content that is already here is kept as it is.
+    /// Copies `file` into the store while hashing it, durably. `expected` is the hash it must
+    /// have, where one was announced. Content that is already here is written anew, which also heals it.
     ///
     /// # Errors
     /// The file cannot be read or written, or has another hash; then nothing is stored.
@@ -184,10 +190,11 @@ impl ContentStore {
             label: label.into(),
             size,
             origin,
+            stored: Timestamp::now(),
         };
         let path = self.path(&content.sha256)?;
         let folder = path.parent().expect("a content path has a folder");
-        fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+        make_folder(folder).map_err(io_error("create", folder))?;
         // What was packed again from this machine's files holds its configuration, so it is its owner's alone.
         let mode = if origin == Origin::Repacked { 0o600 } else { 0o644 };
         set_mode(to.path(), mode)?;
@@ -196,6 +203,7 @@ impl ContentStore {
             .map_err(io_error("write out", to.path()))?;
         to.persist(&path)
             .map_err(|error| io_error("create", &path)(error.error))?;
+        sync_folder(folder)?;
         self.write_label(&content)?;
         Ok(content)
     }
@@ -259,7 +267,7 @@ impl ContentStore {
     /// It cannot be made.
     pub fn incoming(&self) -> Result<PathBuf, StoreError> {
         let folder = self.folder.join("incoming");
-        fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
+        make_folder(&folder).map_err(io_error("create", &folder))?;
         Ok(folder)
     }
 
@@ -270,16 +278,22 @@ impl ContentStore {
     fn write_label(&self, content: &Content) -> Result<(), StoreError> {
         let path = self.label_path(&content.sha256);
         let folder = path.parent().expect("a label path has a folder");
-        fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+        make_folder(folder).map_err(io_error("create", folder))?;
         let mut file =
             tempfile::NamedTempFile::new_in(folder).map_err(io_error("create a file in", folder))?;
         let text = serde_json::to_vec(content).expect("plain values serialise");
         file.write_all(&text).map_err(io_error("write", &path))?;
         set_mode(file.path(), 0o644)?;
+        file.as_file().sync_all().map_err(io_error("write out", &path))?;
         file.persist(&path)
             .map_err(|error| io_error("create", &path)(error.error))?;
-        Ok(())
+        sync_folder(folder)
     }
+}
+
+/// A new name is on the disk only when its folder is.
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("write out", folder))
 }
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::failure::Failure;
 use crate::lock::{self, Holder};
 use crate::machine::Machine;
+use crate::resume;
 use crate::state::{OperationRecord, PublicState};
 
 /// What can be said of the machine now. Read anew each time; nothing in it is a reservation.
@@ -18,6 +19,8 @@ pub struct SystemInformation {
     pub lock_holder: Option<String>,
     /// Operations whose results are not known.
     pub unfinished: Vec<OperationRecord>,
+    /// Those of them that nobody carries out now; the next command that acts finishes them.
+    pub lost: Vec<OperationRecord>,
 }
 
 impl SystemInformation {
@@ -36,6 +39,8 @@ impl SystemInformation {
             } else {
                 None
             },
+            lost: resume::lost(&machine.folders)
+                .map_err(|error| Failure::because(error.code(), "cannot tell what was interrupted", error))?,
             unfinished: state.unfinished,
             busy,
         })

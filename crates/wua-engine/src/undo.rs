@@ -15,11 +15,16 @@ pub fn contents(store: &ContentStore) -> Vec<Content> {
     store.list().unwrap_or_default()
 }
 
+/// The name and version in the label of an archive; empty where it says nothing of the kind.
+pub(crate) fn name_and_version(content: &Content) -> (&str, &str) {
+    let mut words = content.label.split(' ').skip(1);
+    (words.next().unwrap_or_default(), words.nth(1).unwrap_or_default())
+}
+
 /// Whether content is the archive of one package version. A package may have changed its architecture, to or from `all`, with
 /// the update.
 fn is_of(content: &Content, name: &str, version: &str) -> bool {
-    let mut words = content.label.split(' ').skip(1);
-    words.next() == Some(name) && words.nth(1) == Some(version)
+    name_and_version(content) == (name, version)
 }
 
 /// Looks for the archives of the versions before among `contents`.

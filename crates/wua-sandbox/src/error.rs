@@ -23,6 +23,14 @@ pub enum SandboxError {
         /// The directory asked for.
         path: PathBuf,
     },
+    /// The directory belongs to another user, who could change the machine while it is made or used.
+    #[error("`{}` belongs to uid {owner}; choose a directory of your own", path.display())]
+    Foreign {
+        /// The directory asked for.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
     /// The directory is not a practice machine of this version, or was moved since it was made.
     #[error("`{}` is not a usable practice machine: {reason}", path.display())]
     NotAMachine {

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -55,7 +56,8 @@ impl PracticeMachine {
     ///
     /// # Errors
     ///
-    /// [`SandboxError::Occupied`] if the directory has other content, [`SandboxError::UnfitPath`] if APT could not work
+    /// [`SandboxError::Occupied`] if the directory has other content, [`SandboxError::Foreign`] if it is another user's,
+    /// [`SandboxError::UnfitPath`] if APT could not work
     /// there; failing file operations; a missing dpkg.
     pub fn empty(directory: &Path) -> Result<Self, SandboxError> {
         let machine = Self::bare(directory, &Mark::new(0, &Default::default()), 0)?;
@@ -239,8 +241,17 @@ fn native_architecture() -> Result<String, SandboxError> {
     }
 }
 
-/// Leaves `root` empty, unless its content is somebody else's.
+/// Leaves `root` empty, unless it or its content is somebody else's.
 fn make_room(root: &Path) -> Result<(), SandboxError> {
+    let owner = fs::metadata(root)
+        .map_err(SandboxError::file("look at", root))?
+        .uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return Err(SandboxError::Foreign {
+            path: root.into(),
+            owner,
+        });
+    }
     let entries = || fs::read_dir(root)?.collect::<std::io::Result<Vec<_>>>();
     let entries = entries().map_err(SandboxError::file("list", root))?;
     if !entries.is_empty() && Mark::check(root).is_err() {

@@ -298,6 +298,16 @@ fn only_an_empty_directory_or_an_old_machine_becomes_a_machine() {
     fs::write(path.join("letter"), "dear").unwrap();
     PracticeMachine::empty(&path).unwrap();
     assert!(!path.join("letter").exists());
+
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        let refused = PracticeMachine::empty(&path).unwrap_err();
+        assert!(
+            matches!(refused, SandboxError::Foreign { owner: 65_534, .. }),
+            "{refused}"
+        );
+        assert!(path.join("etc/apt").exists(), "nothing was removed");
+    }
 }
 
 #[test]

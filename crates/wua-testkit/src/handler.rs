@@ -10,9 +10,10 @@ use wua_engine::failure::Failure;
 use wua_engine::handler::{
     Batch, BatchContext, BatchEnd, Consent, DownloadContext, Finding, InstalledUpdate, Refusal, Resolution, ResolvedUpdate,
 };
+use wua_engine::space::SpaceNeed;
 use wua_engine::store::ContentStore;
 use wua_types::{
-    HResult, OperationResultCode, Phase, PlannedChange, Update, UpdateDownloadResult, UpdateId,
+    HResult, InstallPlan, OperationResultCode, Phase, PlannedChange, Update, UpdateDownloadResult, UpdateId,
     UpdateInstallationResult,
 };
 
@@ -29,6 +30,7 @@ pub struct ScriptedHandler {
     restart: Mutex<Option<Vec<String>>>,
     gone: Mutex<BTreeSet<UpdateId>>,
     applied: Mutex<Vec<Vec<usize>>>,
+    space: Mutex<Vec<SpaceNeed>>,
 }
 
 /// The result of an update that went well.
@@ -77,6 +79,7 @@ impl Default for ScriptedHandler {
             restart: Mutex::default(),
             gone: Mutex::default(),
             applied: Mutex::default(),
+            space: Mutex::default(),
         }
     }
 }
@@ -122,6 +125,11 @@ impl ScriptedHandler {
     /// From now on the machine waits for a restart because of `packages`.
     pub fn ask_for_restart(&self, packages: &[&str]) {
         *lock(&self.restart) = Some(packages.iter().map(|name| (*name).to_owned()).collect());
+    }
+
+    /// From now on every plan needs this room.
+    pub fn need_space(&self, needs: Vec<SpaceNeed>) {
+        *lock(&self.space) = needs;
     }
 
     /// From now on the update is not there any more, though it is recorded.
@@ -210,6 +218,10 @@ impl UpdateHandler for ScriptedHandler {
         _store: &ContentStore,
     ) -> Result<Resolution, Failure> {
         self.resolve(updates.iter().map(|installed| Ok(take_back(installed))).collect())
+    }
+
+    fn space_needed(&self, _plan: &InstallPlan) -> Result<Vec<SpaceNeed>, Failure> {
+        Ok(lock(&self.space).clone())
     }
 
     fn download(

@@ -15,12 +15,13 @@ use crate::result::UpdateInstallationResult;
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the four verbs are the command line's own")]
+#[expect(missing_docs, reason = "the verbs are the command line's own")]
 pub enum Operation {
     Search,
     Download,
     Install,
     Uninstall,
+    Repair,
 }
 
 impl Operation {
@@ -31,6 +32,7 @@ impl Operation {
             Self::Download => "download",
             Self::Install => "install",
             Self::Uninstall => "uninstall",
+            Self::Repair => "repair",
         }
     }
 }

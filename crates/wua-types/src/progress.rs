@@ -67,6 +67,9 @@ pub struct WaitingFor {
     pub since: Timestamp,
     /// Who holds it, as `NAME (PID)`, where known.
     pub holder: Option<String>,
+    /// The last thing it was heard to say, one line fit for a terminal, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// What beside WUA's numbers is told about running work. Times are estimates; the rest is fact.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::indexes::Archive;
 use super::source_of;
 use crate::stanza::{Stanza, StanzaError};
+use crate::text::harmless;
 use crate::version;
 
 /// One version of a package as the archives offer it. Relationship fields are the raw text (deb-control(5)).
@@ -103,6 +104,8 @@ impl ArchiveRecord {
         for field in stanza.fields() {
             let field = field?;
             let text = || String::from_utf8_lossy(field.value).into_owned();
+            // What is shown to people.
+            let shown = || harmless(&String::from_utf8_lossy(field.value));
             match field.name.to_ascii_lowercase().as_slice() {
                 b"package" => record.package = text(),
                 b"architecture" => record.architecture = text(),
@@ -115,10 +118,10 @@ impl ArchiveRecord {
                 b"installed-size" => {
                     record.installed_size = text().parse().ok().and_then(|size: u64| size.checked_mul(1024))
                 }
-                b"section" => record.section = Some(text()),
-                b"priority" => record.priority = Some(text()),
-                b"homepage" => record.homepage = Some(text()),
-                b"description" => record.description = text().lines().next().map(str::to_owned),
+                b"section" => record.section = Some(shown()),
+                b"priority" => record.priority = Some(shown()),
+                b"homepage" => record.homepage = Some(shown()),
+                b"description" => record.description = text().lines().next().map(harmless),
                 b"essential" => record.essential = field.value == b"yes",
                 b"multi-arch" => record.multi_arch = Some(text()),
                 b"depends" => record.depends = Some(text()),
@@ -138,6 +141,13 @@ impl ArchiveRecord {
         record.check()?;
         (record.source, record.source_version) =
             source_of(source.as_deref(), &record.package, &record.version);
+        // They become titles and parts of ids.
+        if !is_source_name(&record.source) {
+            return Err(RecordError::Nonsense("Source", harmless(&record.source)));
+        }
+        if !version::is_version(&record.source_version) {
+            return Err(RecordError::Nonsense("Source", harmless(&record.source_version)));
+        }
         Ok(record)
     }
 
@@ -152,11 +162,15 @@ impl ArchiveRecord {
             return Err(RecordError::Missing(name));
         }
         if !version::is_version(&self.version) {
-            return Err(RecordError::Nonsense("Version", self.version.clone()));
+            return Err(RecordError::Nonsense("Version", harmless(&self.version)));
+        }
+        // A part of an address.
+        if self.filename.chars().any(char::is_control) {
+            return Err(RecordError::Nonsense("Filename", harmless(&self.filename)));
         }
         let is_hash = self.sha256.len() == 64 && self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !self.sha256.is_empty() && !is_hash {
-            return Err(RecordError::Nonsense("SHA256", self.sha256.clone()));
+            return Err(RecordError::Nonsense("SHA256", harmless(&self.sha256)));
         }
         Ok(())
     }
@@ -164,7 +178,15 @@ impl ArchiveRecord {
 
 fn number(name: &'static str, text: &str) -> Result<u64, RecordError> {
     text.parse()
-        .map_err(|_| RecordError::Nonsense(name, text.to_owned()))
+        .map_err(|_| RecordError::Nonsense(name, harmless(text)))
+}
+
+/// Letters that a name of a source package can have; more than Debian allows, for the archives of others are laxer.
+fn is_source_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
 #[cfg(test)]
@@ -205,5 +227,31 @@ mod tests {
             "its field `SHA256` makes no sense: `12`",
         );
         check("Size: 10\n", "Size 10\n", "a line has no colon");
+    }
+
+    #[test]
+    fn texts_cannot_command_a_terminal() {
+        let hostile = WHOLE
+            .replace("short", "sh\u{1b}[2Jort\u{202e}")
+            .replace("Size: 10\n", "Size: 10\nHomepage: http://h/\u{7}x\u{2066}\n");
+        let record = parse(&hostile).unwrap();
+        assert_eq!(record.description.as_deref(), Some("sh[2Jort"));
+        assert_eq!(record.homepage.as_deref(), Some("http://h/x"));
+    }
+
+    #[test]
+    fn a_source_that_is_no_name_or_version_is_refused() {
+        for (source, expected) in [
+            ("s\u{1b}[2Jc", "its field `Source` makes no sense: `s[2Jc`"),
+            ("src (1\u{1b}[2J)", "its field `Source` makes no sense: `1[2J`"),
+            ("../src", "its field `Source` makes no sense: `../src`"),
+        ] {
+            let error = parse(&WHOLE.replace("src (1:2)", source)).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+        assert_eq!(
+            parse(&WHOLE.replace("src (1:2)", "My_src")).unwrap().source,
+            "My_src"
+        );
     }
 }

@@ -36,6 +36,45 @@ pub enum TreeError {
         /// The owner found.
         owner: u32,
     },
+    /// A folder or file that matters is a symbolic link, so that what is read or written may lie outside the tree.
+    #[error("`{}` is a symbolic link; below `{}` it must be a folder or file of its own", path.display(), root.display())]
+    Link {
+        /// The root.
+        root: PathBuf,
+        /// The link.
+        path: PathBuf,
+    },
+    /// A folder or file that matters belongs to somebody who is neither the caller nor root: it could make programs run
+    /// in our name.
+    #[error(
+        "`{}` belongs to another user (uid {owner}), who could have programs run by it; work on `{}` as its owner",
+        path.display(), root.display()
+    )]
+    Foreign {
+        /// The root.
+        root: PathBuf,
+        /// What belongs to somebody else.
+        path: PathBuf,
+        /// The owner found.
+        owner: u32,
+    },
+    /// A folder or file that matters can be changed by everybody.
+    #[error("`{}` can be written to by everybody, so nothing in `{}` can be trusted", path.display(), root.display())]
+    Open {
+        /// The root.
+        root: PathBuf,
+        /// What is open.
+        path: PathBuf,
+    },
+    /// It cannot be told who wrote a folder or file that matters.
+    #[error("it cannot be told whom `{}` belongs to", path.display())]
+    Unreadable {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The practice machine has lost its APT configuration.
     #[error("the practice machine `{}` has no `{PRACTICE_CONFIG}`", root.display())]
     PracticeConfigMissing {

@@ -70,6 +70,7 @@ impl World {
             refresh: false,
             store: &self.store,
             abort: &abort,
+            waiting: &|_| (),
         };
         self.apt.search(&request).expect("a search")
     }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use wua_apt::dpkg::DpkgDatabase;
+use wua_apt::dpkg::{DpkgDatabase, PackageState};
+use wua_engine::StartError;
 use wua_engine::state::PublicState;
 use wua_job::Job;
 use wua_types::{
-    HResult, KeptBack, Operation, OperationResultCode, PlanHash, SearchResult, Update, UpdateIdentity, UpdateResult,
+    Category, HResult, KeptBack, Operation, OperationResultCode, PlanHash, SearchResult, Update, UpdateIdentity,
+    UpdateOperation, UpdateResult,
 };
 
 use crate::arguments::{ActArguments, Selection, UninstallArguments};
@@ -17,46 +19,66 @@ use crate::front::{Front, Watched};
 use crate::problem::Problem;
 use crate::progress::{Observer, Shown};
 use crate::selection::{Selected, Selector, select, source_name};
-use crate::text::count;
+use crate::text::{count, one_line};
 
 const INSTALLED: &str = "IsInstalled=1";
 
 pub(crate) fn download(front: &Front, arguments: &ActArguments) -> Result<Exit, Problem> {
-    need_selection(&arguments.selection)?;
-    if !arguments.plan.what_if {
-        front.need_permission("download")?;
-    }
-    let (selected, result) = choose(front, &arguments.selection, arguments.refresh)?;
-    if arguments.plan.what_if {
-        return what_if_install(front, selected, &result.kept_back);
-    }
-    check_plan(front, &selected.chosen, arguments.plan.plan)?;
-    let Some(mut work) = Work::begin(front, selected, &arguments.selection)? else {
-        return nothing_to_do(front, &arguments.selection, result);
+    let mut work = match begin(front, arguments, "download", || Ok(()))? {
+        Begun::Work(work) => work,
+        Begun::Over(exit) => return Ok(exit),
     };
     work.download()?;
     Ok(work.finish("downloaded"))
 }
 
 pub(crate) fn install(front: &Front, arguments: &ActArguments) -> Result<Exit, Problem> {
-    need_selection(&arguments.selection)?;
-    if !arguments.plan.what_if {
-        front.need_permission("install")?;
-    }
-    let (selected, result) = choose(front, &arguments.selection, arguments.refresh)?;
-    if arguments.plan.what_if {
-        return what_if_install(front, selected, &result.kept_back);
-    }
-    check_plan(front, &selected.chosen, arguments.plan.plan)?;
-    let Some(mut work) = Work::begin(front, selected, &arguments.selection)? else {
-        return nothing_to_do(front, &arguments.selection, result);
+    let mut work = match begin(front, arguments, "install", || super::repair::heal_first(front))? {
+        Begun::Work(work) => work,
+        Begun::Over(exit) => return Ok(exit),
     };
+    // What would be refused anyway is refused before anything is fetched.
+    if front.session.create_update_installer().reboot_required_before_installation() {
+        return Err(StartError::RestartFirst.into());
+    }
     work.download()?;
     if arguments.plan.plan.is_none() {
         work.download_again_after_refresh()?;
     }
     work.install(arguments.plan.plan)?;
     Ok(work.finish("installed"))
+}
+
+/// What the beginning of a command comes to.
+enum Begun<'a> {
+    Work(Work<'a>),
+    /// There is nothing to do, or only a plan was wanted.
+    Over(Exit),
+}
+
+/// The beginning of `download` and `install`: may the caller, what is chosen, does the plan fit. `prepare` runs before the
+/// search, on a machine that may be changed.
+fn begin<'a>(
+    front: &'a Front,
+    arguments: &ActArguments,
+    command: &str,
+    prepare: impl FnOnce() -> Result<(), Problem>,
+) -> Result<Begun<'a>, Problem> {
+    need_selection(&arguments.selection)?;
+    if !arguments.plan.what_if {
+        front.need_permission(command)?;
+        front.finish_lost()?;
+        prepare()?;
+    }
+    let (selected, result) = choose(front, &arguments.selection, arguments.refresh)?;
+    if arguments.plan.what_if {
+        return what_if_install(front, selected, &result.kept_back).map(Begun::Over);
+    }
+    check_plan(front, UpdateOperation::Installation, &selected.chosen, arguments.plan.plan)?;
+    match Work::begin(front, selected) {
+        Some(work) => Ok(Begun::Work(work)),
+        None => nothing_to_do(front, &arguments.selection, result).map(Begun::Over),
+    }
 }
 
 pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result<Exit, Problem> {
@@ -73,6 +95,8 @@ pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result
     need_selection(&selection)?;
     if !arguments.plan.what_if {
         front.need_permission("uninstall")?;
+        front.finish_lost()?;
+        super::repair::heal_first(front)?;
     }
     let result = front.search(selection.criteria.as_deref().unwrap_or(INSTALLED), false)?;
     let selected = select(result.updates.clone(), &selection.selectors, &selection.exclude);
@@ -81,14 +105,17 @@ pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result
         let hint = "`wua search IsInstalled=1` lists what can be taken back.";
         return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what).hint(hint));
     }
+    check_exclusions(front, &selected, &[])?;
     if arguments.plan.what_if {
         let planned = front.session.create_update_installer().plan_uninstall(&selected.chosen)?;
-        plan_view::tell(front, &selected.chosen, &planned, &selected.left_out, &[]);
+        plan_view::tell(front, &selected.chosen, &planned, &selected.left_out, &[])?;
         return Ok(Exit::Done);
     }
-    let Some(mut work) = Work::begin(front, selected, &selection)? else {
+    check_plan(front, UpdateOperation::Uninstallation, &selected.chosen, arguments.plan.plan)?;
+    let Some(mut work) = Work::begin(front, selected) else {
         return nothing_to_do(front, &selection, SearchResult { kept_back: Vec::new(), ..result });
     };
+    work.tell_undo_notes();
     work.uninstall(arguments.plan.plan)?;
     Ok(work.finish("taken back"))
 }
@@ -104,30 +131,48 @@ pub(crate) fn need_selection(selection: &Selection) -> Result<(), Problem> {
 
 /// Why a word of a selection fits nothing, as a problem.
 pub(crate) fn nothing_fits(front: &Front, selector: &Selector, kept_back: &[KeptBack]) -> Problem {
-    if let Selector::Name(name) = selector {
-        let is_meant = |kept: &&KeptBack| {
-            kept.title.split(' ').next() == Some(name) || kept.packages.iter().any(|package| package == name)
-        };
-        if let Some(kept) = kept_back.iter().find(is_meant) {
-            let what = format!("`{}` is kept back: {}", kept.title, kept.reason);
-            return Problem::new(HResult::WU_E_NOT_APPLICABLE, what);
-        }
+    if let Some(problem) = standing_in_the_way(front, selector, kept_back) {
+        return problem;
     }
     if let Selector::Cve(number) = selector {
         let what = format!("no downloaded update is known to fix {number}");
         return Problem::new(HResult::WU_E_ITEMNOTFOUND, what)
             .hint("CVE numbers come with the archives: `wua download category:security`, then try again.");
     }
-    let hidden = PublicState::read(&front.session.machine().folders).map(|state| state.hidden).unwrap_or_default();
-    let named = |(id, title)| Update::new(UpdateIdentity { update_id: id, revision_number: 1 }, title);
-    if let Some(hidden) = hidden.into_iter().map(named).find(|update| selector.matches(update)) {
-        let (title, name) = (&hidden.title, source_name(&hidden));
-        return Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("`{title}` is hidden"))
-            .hint(format!("Bring it back with `wua unhide {name}`, then repeat the command."));
-    }
     let root = front.session.machine().folders.root().display();
     Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("no update of `{root}` fits `{selector}`"))
         .hint("`wua search` lists the updates there are.")
+}
+
+/// What keeps an update that there is out of the search: it is kept back, hidden, or stuck half-way.
+fn standing_in_the_way(front: &Front, selector: &Selector, kept_back: &[KeptBack]) -> Option<Problem> {
+    let named = |(id, title)| Update::new(UpdateIdentity { update_id: id, revision_number: 1 }, title);
+    let hidden = PublicState::read(&front.session.machine().folders).map(|state| state.hidden).unwrap_or_default();
+    if let Some(hidden) = hidden.into_iter().map(named).find(|update| selector.matches(update)) {
+        let (title, name) = (&hidden.title, source_name(&hidden));
+        let problem = Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("`{title}` is hidden"));
+        return Some(problem.hint(format!("Bring it back with `wua unhide {name}`, then repeat the command.")));
+    }
+    let Selector::Name(name) = selector else { return None };
+    let is_meant = |kept: &&KeptBack| {
+        kept.title.split(' ').next() == Some(name) || kept.packages.iter().any(|package| package == name)
+    };
+    if let Some(kept) = kept_back.iter().find(is_meant) {
+        let what = format!("`{}` is kept back: {}", kept.title, kept.reason);
+        return Some(Problem::new(HResult::WU_E_NOT_APPLICABLE, what));
+    }
+    let stuck = installed(front, name).into_iter().find(|(_, state)| *state != PackageState::Installed)?;
+    let what = format!("`{name}` {} was begun and not finished: it is {}", stuck.0, stuck.1);
+    Some(Problem::new(HResult::WU_E_UH_INSTALLERFAILURE, what))
+}
+
+/// The versions of a package, named with or without architecture, that are on the machine, and how far dpkg got with each.
+fn installed(front: &Front, name: &str) -> Vec<(String, PackageState)> {
+    let Ok(database) = DpkgDatabase::read(front.session.machine().folders.root()) else { return Vec::new() };
+    let (name, architecture) = name.split_once(':').map_or((name, None), |(name, word)| (name, Some(word)));
+    let is_meant = |word: &str| architecture.is_none_or(|architecture| word == "all" || word == architecture);
+    let present = database.named(name).iter().filter(|package| package.status.is_present());
+    present.filter(|package| is_meant(&package.architecture)).map(|package| (package.version.clone(), package.status.state)).collect()
 }
 
 /// Searches and selects.
@@ -135,11 +180,23 @@ fn choose(front: &Front, selection: &Selection, refresh: bool) -> Result<(Select
     let result = front.search(selection.criteria.as_deref().unwrap_or_default(), refresh)?;
     front.tell_warnings(&result);
     let mut selected = select(result.updates.clone(), &selection.selectors, &selection.exclude);
+    check_exclusions(front, &selected, &result.kept_back)?;
     let mut unexplained = Vec::new();
     for selector in std::mem::take(&mut selected.idle) {
+        if let Some(problem) = standing_in_the_way(front, &selector, &result.kept_back) {
+            return Err(problem);
+        }
+        if let Some(criteria) = &selection.criteria {
+            let all = front.search("", false)?;
+            if let Some(update) = all.updates.iter().find(|update| selector.matches(update)) {
+                let what = format!("`{}` does not fit the criteria `{criteria}`", update.title);
+                let hint = "Name it without `--criteria`, or give criteria that it fits.";
+                return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what).hint(hint));
+            }
+        }
         // A package that is up to date is no mistake: there is nothing to do for it.
         match &selector {
-            Selector::Name(name) if is_installed(front, name) && !is_kept_back(name, &result.kept_back) => {
+            Selector::Name(name) if !installed(front, name).is_empty() => {
                 front.screen.aside(format!("  `{name}` is installed and has no update"));
             }
             _ => unexplained.push(selector),
@@ -151,25 +208,50 @@ fn choose(front: &Front, selection: &Selection, refresh: bool) -> Result<(Select
     }
 }
 
-fn is_kept_back(name: &str, kept_back: &[KeptBack]) -> bool {
-    kept_back.iter().any(|kept| kept.packages.iter().any(|package| package == name))
-}
-
-fn is_installed(front: &Front, name: &str) -> bool {
-    let database = DpkgDatabase::read(front.session.machine().folders.root());
-    database.is_ok_and(|database| database.named(name).iter().any(|package| package.status.is_present()))
+/// A word that was to leave something out and fits nothing is an error, too: mistyped, it would let in what the caller does not
+/// want. What is known and has no update, or is out already, is none. Patterns and CVE numbers may fit nothing.
+pub(crate) fn check_exclusions(front: &Front, selected: &Selected, kept_back: &[KeptBack]) -> Result<(), Problem> {
+    for selector in &selected.idle_exclusions {
+        let is_known = match selector {
+            Selector::Name(name) => !installed(front, name).is_empty(),
+            Selector::Category(name) => {
+                let known = [Category::security_updates(), Category::updates(), Category::backports()];
+                known.iter().any(|category| category.name.to_lowercase().starts_with(name) || category.id.to_string() == *name)
+            }
+            Selector::Id(_) => false,
+            Selector::Title(_) | Selector::Cve(_) => {
+                front.screen.warn(&format!("`--exclude {selector}` leaves nothing out."));
+                true
+            }
+        };
+        if !is_known && standing_in_the_way(front, selector, kept_back).is_none() {
+            let what = format!("nothing is known that fits `--exclude {selector}`");
+            let hint = "Correct the word, or leave it out; `wua search` lists the updates there are.";
+            return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 fn what_if_install(front: &Front, selected: Selected, kept_back: &[KeptBack]) -> Result<Exit, Problem> {
     let planned = front.session.create_update_installer().plan_install(&selected.chosen)?;
-    plan_view::tell(front, &selected.chosen, &planned, &selected.left_out, kept_back);
+    plan_view::tell(front, &selected.chosen, &planned, &selected.left_out, kept_back)?;
     Ok(Exit::Done)
 }
 
 /// Refuses early, before anything is fetched, what `--plan` does not authorise. The job itself is held to it once more.
-fn check_plan(front: &Front, updates: &[Update], authorized: Option<PlanHash>) -> Result<(), Problem> {
+fn check_plan(
+    front: &Front,
+    operation: UpdateOperation,
+    updates: &[Update],
+    authorized: Option<PlanHash>,
+) -> Result<(), Problem> {
     let Some(authorized) = authorized else { return Ok(()) };
-    let planned = front.session.create_update_installer().plan_install(updates)?;
+    let installer = front.session.create_update_installer();
+    let planned = match operation {
+        UpdateOperation::Installation => installer.plan_install(updates)?,
+        UpdateOperation::Uninstallation => installer.plan_uninstall(updates)?,
+    };
     let hash = planned.plan.hash();
     if hash == authorized {
         return Ok(());
@@ -204,9 +286,10 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn begin(front: &'a Front, selected: Selected, _: &Selection) -> Result<Option<Self>, Problem> {
+    /// Nothing, where nothing is chosen.
+    fn begin(front: &'a Front, selected: Selected) -> Option<Self> {
         if selected.chosen.is_empty() {
-            return Ok(None);
+            return None;
         }
         let outcome = Outcome {
             result_code: OperationResultCode::Succeeded,
@@ -216,7 +299,7 @@ impl<'a> Work<'a> {
             ended: Vec::new(),
             left_out: selected.left_out,
         };
-        Ok(Some(Self { front, outcome, going: selected.chosen }))
+        Some(Self { front, outcome, going: selected.chosen })
     }
 
     fn download(&mut self) -> Result<(), Problem> {
@@ -261,6 +344,15 @@ impl<'a> Work<'a> {
         let observer = Observer::new(self.front.screen, self.front.done());
         let job = installer.start_install(self.going.clone().into(), Some(observer))?;
         self.watch(&job)
+    }
+
+    /// Says what is not quite as it was: archives that were packed again from installed files.
+    fn tell_undo_notes(&self) {
+        for update in self.going.iter().filter(|update| update.is_uninstallable) {
+            if let Some(note) = &update.uninstallation_notes {
+                self.front.screen.aside(format!("  {}", one_line(&format!("{}: {note}", update.title))));
+            }
+        }
     }
 
     fn uninstall(&mut self, authorized: Option<PlanHash>) -> Result<(), Problem> {
@@ -346,7 +438,7 @@ impl<'a> Work<'a> {
 fn after(operation: Operation, done: bool, update: &Update) -> Update {
     let mut update = update.clone();
     match operation {
-        Operation::Search => {}
+        Operation::Search | Operation::Repair => {}
         Operation::Download => update.is_downloaded |= done,
         Operation::Install => update.is_installed |= done,
         Operation::Uninstall if done => {

@@ -37,6 +37,11 @@ pub(crate) fn run(screen: Screen, global: &Global, dir: Option<&Path>) -> Result
         (None, Some(temporary)) => temporary.path().join("machine"),
         (None, None) => return Err(Problem::new(wua_types::HResult::E_UNEXPECTED, "there is no folder for the demo")),
     };
+    if dir.is_some() && root.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        let what = format!("`{}` is not empty", root.display());
+        let hint = "Name an empty folder or a new one; `wua sandbox create` makes a practice machine anew.";
+        return Err(Problem::new(wua_types::HResult::E_INVALIDARG, what).hint(hint));
+    }
     screen.line("Making a practice machine: a Debian tree with its own signed archive, nothing of yours is touched.");
     let faults = [Fault::Slow, Fault::FailingPostinst, Fault::FailingPreinst, Fault::Reboot, Fault::Conffile];
     PracticeMachine::create(&root, &Recipe { updates: 8, seed: 1, faults: faults.into() })?;

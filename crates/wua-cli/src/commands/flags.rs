@@ -9,7 +9,7 @@ use crate::exit_code::Exit;
 use crate::front::Front;
 use crate::problem::Problem;
 use crate::selection::{Selected, select};
-use crate::text::count;
+use crate::text::{count, one_line};
 
 pub(crate) fn hide(front: &Front, selection: &Selection) -> Result<Exit, Problem> {
     let selected = find(front, selection, "hide", "IsInstalled=0 and IsHidden=0")?;
@@ -41,6 +41,7 @@ pub(crate) fn unhide(front: &Front, selection: &Selection) -> Result<Exit, Probl
         let problem = Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("no hidden update fits `{selector}`"));
         return Err(problem.hint("List the hidden ones with `wua search 'IsInstalled=0 and IsHidden=1'`."));
     }
+    super::act::check_exclusions(front, &selected, &[])?;
     set_hidden(front, &selected.chosen, false)?;
     tell(front, &selected.chosen, "shown again", selection.fail_if_none)
 }
@@ -57,10 +58,11 @@ fn find(front: &Front, selection: &Selection, command: &str, default: &str) -> R
     let result = front.search(selection.criteria.as_deref().unwrap_or(default), false)?;
     front.tell_warnings(&result);
     let selected = select(result.updates, &selection.selectors, &selection.exclude);
-    match selected.idle.first() {
-        Some(selector) => Err(super::act::nothing_fits(front, selector, &result.kept_back)),
-        None => Ok(selected),
+    if let Some(selector) = selected.idle.first() {
+        return Err(super::act::nothing_fits(front, selector, &result.kept_back));
     }
+    super::act::check_exclusions(front, &selected, &result.kept_back)?;
+    Ok(selected)
 }
 
 fn set_hidden(front: &Front, updates: &[Update], hidden: bool) -> Result<(), Problem> {
@@ -74,7 +76,7 @@ fn set_hidden(front: &Front, updates: &[Update], hidden: bool) -> Result<(), Pro
 fn tell(front: &Front, updates: &[Update], what: &str, fail_if_none: bool) -> Result<Exit, Problem> {
     if front.screen.is_text() {
         for update in updates {
-            front.screen.line(format!("  {}", update.title));
+            front.screen.line(format!("  {}", one_line(&update.title)));
         }
         front.screen.line(format!("{} {what}.", count(updates.len(), "update")));
     }

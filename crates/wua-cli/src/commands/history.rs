@@ -1,14 +1,16 @@
 //! `wua history`: what was done, and what has begun and not ended.
 
 use serde_json::json;
+use wua_engine::jobs::list;
 use wua_engine::state::PublicState;
+use wua_types::HResult;
 
 use crate::documents;
 use crate::exit_code::Exit;
 use crate::front::Front;
 use crate::problem::Problem;
 use crate::report::{explain, outcome_word};
-use crate::text::moment;
+use crate::text::{moment, one_line};
 
 pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<Exit, Problem> {
     let state = PublicState::read(&front.session.machine().folders)?;
@@ -16,6 +18,14 @@ pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<
     let entries: Vec<_> =
         state.history.into_iter().filter(|entry| wanted(entry.job)).take(limit as usize).collect();
     let unfinished: Vec<_> = state.unfinished.into_iter().filter(|operation| wanted(operation.job)).collect();
+    if let Some(job) = job
+        && entries.is_empty()
+        && unfinished.is_empty()
+        && !list(&front.session.machine().folders)?.iter().any(|known| known.job == job)
+    {
+        let problem = Problem::new(HResult::WU_E_UNKNOWN_ID, format!("no job {job} is known here"));
+        return Err(problem.hint("`wua jobs` lists the jobs, `wua history` what each of them did."));
+    }
     let screen = front.screen;
     if screen.is_text() {
         if entries.is_empty() && unfinished.is_empty() {
@@ -25,7 +35,7 @@ pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<
             screen.heading(&format!(
                 "unfinished: {} of {} since {}, job {}",
                 operation.operation,
-                operation.titles.join(", "),
+                one_line(&operation.titles.join(", ")),
                 moment(operation.begun),
                 operation.job
             ));
@@ -42,7 +52,7 @@ pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<
                 moment(entry.date),
                 entry.operation.word(),
                 outcome_word(entry.result_code),
-                entry.title
+                one_line(&entry.title)
             ));
             explain(entry.result_code, entry.hresult, &entry.message, screen.width())
                 .into_iter()

@@ -5,8 +5,8 @@ use std::os::fd::AsFd as _;
 
 use uuid::Uuid;
 use wua_engine::jobs::{JobState, JobSummary, list, request_abort};
-use wua_engine::{follow, keeper};
-use wua_types::HResult;
+use wua_engine::{follow, hand_over, keeper};
+use wua_types::{HResult, Operation};
 
 use crate::documents;
 use crate::exit_code::Exit;
@@ -14,7 +14,7 @@ use crate::front::{Front, Watched};
 use crate::problem::Problem;
 use crate::progress::Observer;
 use crate::report::outcome_word;
-use crate::text::{count, moment, shorten};
+use crate::text::{count, moment, one_line, shorten};
 
 pub(crate) fn jobs(front: &Front) -> Result<Exit, Problem> {
     let jobs = list(&front.session.machine().folders)?;
@@ -23,27 +23,41 @@ pub(crate) fn jobs(front: &Front) -> Result<Exit, Problem> {
             front.screen.line("No jobs yet.");
         }
         for job in &jobs {
-            front.screen.line(row(job, front.screen.width()));
+            rows(job, front.screen.width()).iter().for_each(|row| front.screen.line(row));
+        }
+        if jobs.iter().any(|job| job.state == JobState::Lost) {
+            front.screen.line("Interrupted jobs go on with `wua attach JOB`, or with the next command that acts.");
         }
     }
     front.result(documents::jobs(&jobs));
     Ok(Exit::Done)
 }
 
-fn row(job: &JobSummary, width: usize) -> String {
+/// A job on one line; where that leaves too little room for its updates, they get a line of their own.
+fn rows(job: &JobSummary, width: usize) -> Vec<String> {
     let state = match &job.state {
         JobState::Running { percent_complete, .. } => format!("{:<7}", percent_complete.to_string()),
         JobState::Completed { result_code, .. } => outcome_word(*result_code),
-        JobState::Lost => "lost   ".into(),
+        JobState::Lost => "interrupted".into(),
     };
-    let what = if job.titles.len() == 1 { job.titles[0].clone() } else { count(job.titles.len(), "update") };
-    let what = shorten(&what, width.saturating_sub(79).max(12));
-    format!("{}  {}  {:<9} {state} {what}", job.job, moment(job.begun), job.operation.word())
+    let what = match &*job.titles {
+        _ if job.operation == Operation::Repair => "the packages".into(),
+        [title] => one_line(title),
+        titles => count(titles.len(), "update"),
+    };
+    let head = format!("{}  {}  {:<9} {state}", job.job, moment(job.begun), job.operation.word());
+    let room = width.saturating_sub(console::measure_text_width(&head) + 1);
+    if room >= 20 {
+        vec![format!("{head} {}", shorten(&what, room))]
+    } else {
+        vec![head.trim_end().into(), format!("    {}", shorten(&what, width.saturating_sub(4)))]
+    }
 }
 
 pub(crate) fn attach(front: &Front, job: Uuid) -> Result<Exit, Problem> {
+    front.resume_lost();
     let observer = Observer::new(front.screen, front.done());
-    let job = follow::attach(&front.session.machine().folders, job, Some(observer))?;
+    let job = follow::attach_and_revive(front.session.machine(), job, Some(observer))?;
     if front.watch(&job) == Watched::Left {
         let id = job.id();
         return Err(Problem::new(HResult::WU_E_CALL_CANCELLED, format!("left job {id}, which goes on"))
@@ -70,7 +84,9 @@ pub(crate) fn attach(front: &Front, job: Uuid) -> Result<Exit, Problem> {
 
 pub(crate) fn abort(front: &Front, job: Uuid) -> Result<Exit, Problem> {
     let found = request_abort(&front.session.machine().folders, job)?;
-    let running = matches!(found.state, JobState::Running { .. });
+    // The wish is written down, so that also a new keeper sees it.
+    front.resume_lost();
+    let running = !matches!(found.state, JobState::Completed { .. });
     front.screen.aside(if running {
         format!("Asked job {job} to stop at the next safe point; what has begun is finished first.")
     } else {
@@ -80,9 +96,41 @@ pub(crate) fn abort(front: &Front, job: Uuid) -> Result<Exit, Problem> {
     Ok(Exit::Done)
 }
 
-/// Carries out a job. The machine's lock comes as standard input, held; what is said goes to the job's log.
+/// Carries out a job. The machine's lock comes as standard input, held, or is fetched from whoever started the job's unit; what is
+/// said goes to the job's log.
 pub(crate) fn run(front: &Front, job: Uuid) -> Result<Exit, Problem> {
-    let lock = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let input = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let lock = hand_over::obtain(&front.session.machine().folders, job, input)?;
     keeper::run(front.session.machine(), job, lock)?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wua_types::OperationResultCode;
+
+    #[test]
+    fn a_job_fits_on_a_screen_of_eighty_columns() {
+        let completed = |result_code| JobState::Completed {
+            result_code,
+            hresult: HResult::S_OK,
+            reboot_required: false,
+            ended: jiff::Timestamp::UNIX_EPOCH,
+        };
+        for state in [completed(OperationResultCode::Failed), JobState::Lost] {
+            let job = JobSummary {
+                job: Uuid::nil(),
+                operation: Operation::Uninstall,
+                begun: jiff::Timestamp::UNIX_EPOCH,
+                titles: vec!["harbour 2.0 with a rather long name that goes on and on and does not want to end".into()],
+                state,
+            };
+            for (width, lines) in [(80, 2), (120, 1)] {
+                let rows = rows(&job, width);
+                assert_eq!(rows.len(), lines);
+                assert!(rows.iter().all(|row| console::measure_text_width(row) <= width), "{rows:#?}");
+            }
+        }
+    }
 }

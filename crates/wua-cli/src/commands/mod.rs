@@ -7,6 +7,7 @@ pub(crate) mod flags;
 pub(crate) mod history;
 pub(crate) mod jobs;
 pub(crate) mod plan_view;
+pub(crate) mod repair;
 pub(crate) mod sandbox;
 pub(crate) mod search;
 pub(crate) mod shell;

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 use wua_engine::planner::Planned;
-use wua_types::{InstallPlan, KeptBack, PlannedChange, Update};
+use wua_engine::space::Forecast;
+use wua_types::{InstallPlan, KeptBack, PlannedChange, Update, UpdateOperation};
 
 use crate::front::Front;
+use crate::problem::Problem;
 use crate::report::finished_line;
 use crate::selection::NOT_SELECTED;
-use crate::text::{bytes, count};
+use crate::text::{bytes, count, one_line};
 
 /// Prints the plan and what is left out of it.
 pub(crate) fn tell(
@@ -16,11 +18,13 @@ pub(crate) fn tell(
     planned: &Planned,
     left_out: &[(Update, Vec<String>)],
     kept_back: &[KeptBack],
-) {
+) -> Result<(), Problem> {
+    let space = front.session.create_update_installer().forecast_space(&planned.plan, updates)?;
     if front.screen.is_text() {
-        tell_text(front, updates, planned, left_out, kept_back);
+        tell_text(front, updates, planned, left_out, kept_back, &space);
     }
-    front.result(document(updates, planned, left_out, kept_back));
+    front.result(document(updates, planned, left_out, kept_back, &space));
+    Ok(())
 }
 
 fn tell_text(
@@ -29,6 +33,7 @@ fn tell_text(
     planned: &Planned,
     left_out: &[(Update, Vec<String>)],
     kept_back: &[KeptBack],
+    space: &[Forecast],
 ) {
     let screen = front.screen;
     let plan = &planned.plan;
@@ -40,15 +45,23 @@ fn tell_text(
         }
         for place in batch {
             let update = &plan.updates[*place];
-            screen.line(format!("  {}", update.title));
+            screen.line(format!("  {}", one_line(&update.title)));
             for change in &update.changes {
                 screen.line(format!("      {}", phrase(change)));
+            }
+            if let Some(note) = undo_note(plan, &updates[*place]) {
+                screen.line(format!("      note: {note}"));
             }
         }
     }
     let missing = to_download(plan, updates);
     if missing > 0 {
         screen.line(format!("  {} to download first", bytes(missing)));
+    }
+    for forecast in space.iter().filter(|_| changed > 0) {
+        let what = format!("needs {} on the file system of {}", bytes(forecast.needed), forecast.folder.display());
+        let short = if forecast.is_short() { ": not enough, it would be refused" } else { "" };
+        screen.line(format!("  {what}, where {} are free{short}", bytes(forecast.free)));
     }
     for (place, result) in &planned.known {
         for line in finished_line(&updates[*place], result, screen.width()) {
@@ -60,7 +73,7 @@ fn tell_text(
     if !told.is_empty() {
         screen.heading("Left out");
         for (update, reasons) in told {
-            screen.line(format!("  {}: {}", update.title, reasons.join("; ")));
+            screen.line(format!("  {}: {}", one_line(&update.title), reasons.join("; ")));
         }
     }
     if !others.is_empty() {
@@ -70,8 +83,18 @@ fn tell_text(
     screen.line(format!("plan {}", plan.hash()));
 }
 
+/// What to know before an update is taken back.
+fn undo_note<'a>(plan: &InstallPlan, update: &'a Update) -> Option<&'a str> {
+    let is_undo = plan.operation == UpdateOperation::Uninstallation;
+    update.uninstallation_notes.as_deref().filter(|_| is_undo)
+}
+
 /// Bytes that have to be fetched before the plan can be carried out.
 fn to_download(plan: &InstallPlan, updates: &[Update]) -> u64 {
+    if plan.operation == UpdateOperation::Uninstallation {
+        // What goes back comes from the store alone.
+        return 0;
+    }
     plan.batches.iter().flatten().map(|place| updates[*place].min_download_size).sum()
 }
 
@@ -95,6 +118,7 @@ fn document(
     planned: &Planned,
     left_out: &[(Update, Vec<String>)],
     kept_back: &[KeptBack],
+    space: &[Forecast],
 ) -> Value {
     let plan = &planned.plan;
     let known: Vec<Value> = planned
@@ -119,9 +143,11 @@ fn document(
     json!({
         "operation": plan.operation.word(),
         "plan_hash": plan.hash().to_string(),
-        "updates": plan.updates.iter().filter(|update| !update.changes.is_empty()).map(|update| json!({
-            "id": update.identity.update_id, "title": update.title, "changes": update.changes,
+        "updates": plan.updates.iter().zip(updates).filter(|(planned, _)| !planned.changes.is_empty()).map(|(planned, update)| json!({
+            "id": planned.identity.update_id, "title": planned.title, "changes": planned.changes,
+            "note": undo_note(plan, update),
         })).collect::<Vec<_>>(),
+        "space": space,
         "download_size": to_download(plan, updates),
         "batches": plan.batches.iter().map(|batch| batch.iter().map(|place| updates[*place].id()).collect::<Vec<_>>())
             .collect::<Vec<_>>(),

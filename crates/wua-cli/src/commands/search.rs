@@ -1,6 +1,7 @@
 //! `wua search`: which updates there are.
 
 use console::style;
+use unicode_width::UnicodeWidthStr as _;
 use wua_types::{KeptBack, OperationResultCode, SearchResult, Update};
 
 use crate::arguments::SearchArguments;
@@ -9,7 +10,7 @@ use crate::exit_code::Exit;
 use crate::front::Front;
 use crate::problem::Problem;
 use crate::screen::Screen;
-use crate::text::{bytes, count, shorten, wrap};
+use crate::text::{bytes, count, one_line, shorten, wrap};
 
 pub(crate) fn run(front: &Front, arguments: &SearchArguments) -> Result<Exit, Problem> {
     let result = front.search(arguments.criteria.as_deref().unwrap_or_default(), arguments.refresh)?;
@@ -53,11 +54,11 @@ impl Table {
         let category = widest(&|update| category(update).len(), 16);
         let remarks = widest(&|update| remarks(update).len(), 30);
         let room = width.saturating_sub(2 + 2 + category + 2 + 7 + 2 + remarks).max(24);
-        Self { title: widest(&|update| update.title.len(), room), category }
+        Self { title: widest(&|update| update.title.width(), room), category }
     }
 
     fn row(&self, update: &Update) -> String {
-        let title = format!("{:<width$}", shorten(&update.title, self.title), width = self.title);
+        let title = format!("{:<width$}", shorten(&one_line(&update.title), self.title), width = self.title);
         let category = format!("{:<width$}", shorten(category(update), self.category), width = self.category);
         let category = if is_security(update) { style(category).yellow().to_string() } else { category };
         let row = format!("  {title}  {category}  {:>7}  {}", bytes(update.max_download_size), remarks(update));
@@ -103,7 +104,7 @@ pub(crate) fn detail_lines(update: &Update) -> impl Iterator<Item = String> {
             (Some(from), None) => format!("{from}, removed"),
             (None, None) => String::new(),
         };
-        format!("      {} {change}", package.label())
+        format!("      {}", one_line(&format!("{} {change}", package.label())))
     })
 }
 
@@ -114,7 +115,7 @@ pub(crate) fn tell_kept_back(screen: Screen, kept: &[KeptBack]) {
     }
     screen.heading(&format!("{} kept back", kept.len()));
     for kept in kept {
-        let line = format!("{}: {}", kept.title, kept.reason);
+        let line = one_line(&format!("{}: {}", kept.title, kept.reason));
         for (number, line) in wrap(&line, screen.width().saturating_sub(2), "    ").into_iter().enumerate() {
             screen.line(if number == 0 { format!("  {}", line.trim_start()) } else { line });
         }

@@ -1,22 +1,23 @@
 //! `wua completions` and `wua man`: made from the command line's own definition.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use clap::CommandFactory as _;
 
 use crate::arguments::Arguments;
 use crate::exit_code::Exit;
 use crate::problem::Problem;
+use crate::screen::Screen;
 
-pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Exit, Problem> {
+pub(crate) fn completions(screen: Screen, shell: clap_complete::Shell) -> Result<Exit, Problem> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "wua", &mut text);
-    io::stdout().write_all(&text)?;
+    screen.text(&String::from_utf8_lossy(&text));
     Ok(Exit::Done)
 }
 
 /// One page with all commands: the program's own, then each command's.
-pub(crate) fn man() -> Result<Exit, Problem> {
+pub(crate) fn man(screen: Screen) -> Result<Exit, Problem> {
     let mut text = Vec::new();
     let command = Arguments::command();
     clap_mangen::Man::new(command.clone()).render(&mut text)?;
@@ -30,6 +31,6 @@ pub(crate) fn man() -> Result<Exit, Problem> {
         let part = String::from_utf8_lossy(&part).replace(".SH DESCRIPTION", ".PP").replace(".SH OPTIONS", ".SS OPTIONS");
         text.extend(part.into_bytes());
     }
-    io::stdout().write_all(&text)?;
+    screen.text(&String::from_utf8_lossy(&text));
     Ok(Exit::Done)
 }

@@ -8,7 +8,7 @@ use crate::exit_code::Exit;
 use crate::front::Front;
 use crate::problem::Problem;
 use crate::selection::Selector;
-use crate::text::{bytes, moment, wrap};
+use crate::text::{bytes, is_unfit, moment, one_line, wrap};
 
 /// Everything, installed or not, hidden or not.
 const EVERYTHING: &str = "IsInstalled=0 or IsInstalled=1";
@@ -42,8 +42,8 @@ pub(crate) fn run(front: &Front, selector: &Selector) -> Result<Exit, Problem> {
 fn tell(front: &Front, update: &Update) {
     let screen = front.screen;
     let width = screen.width();
-    screen.heading(&update.title);
-    wrap(&update.description, width, "  ").into_iter().for_each(|line| screen.line(line));
+    screen.heading(&one_line(&update.title));
+    wrap(&one_line(&update.description), width, "  ").into_iter().for_each(|line| screen.line(line));
     let field = |name: &str, value: String| screen.line(format!("  {name:<12} {value}"));
     field("id", update.identity.to_string());
     let categories: Vec<&str> = update.categories.iter().map(|category| category.name.as_str()).collect();
@@ -70,20 +70,20 @@ fn tell(front: &Front, update: &Update) {
     }
     field("state", state.join(", "));
     if let Some(note) = &update.uninstallation_notes {
-        wrap(note, width, "               ").into_iter().for_each(|line| screen.line(line));
+        wrap(&one_line(note), width, "               ").into_iter().for_each(|line| screen.line(line));
     }
     if let Some(changed) = update.last_deployment_change_time {
         field("published", moment(changed));
     }
     if let Some(url) = &update.support_url {
-        field("home page", url.clone());
+        field("home page", one_line(url));
     }
     screen.line("  packages");
     detail_lines(update).for_each(|line| screen.line(line));
     match &update.release_notes {
         Some(notes) => {
             screen.line("  changelog");
-            notes.lines().for_each(|line| screen.line(format!("    {}", line.replace(char::is_control, " "))));
+            notes.lines().for_each(|line| screen.line(format!("    {}", line.replace(is_unfit, " "))));
         }
         None if !update.is_downloaded => screen.line("  changelog    comes with the download"),
         None => {}

@@ -27,8 +27,8 @@ pub(crate) fn status(front: &Front) -> Result<Exit, Problem> {
             screen.line("unfinished   nothing");
         }
         for operation in &system.unfinished {
-            let running = system.busy.as_ref().is_some_and(|holder| holder.job == operation.job);
-            let state = if running { "runs" } else { "has no keeper any more" };
+            let is_lost = system.lost.iter().any(|lost| lost.job == operation.job);
+            let state = if is_lost { "was interrupted; the next command that acts finishes it" } else { "runs" };
             screen.line(format!("unfinished   {} of {}, job {}, {state}", operation.operation, operation.titles.join(", "), operation.job));
         }
     }

@@ -27,7 +27,7 @@ impl JsonLines {
     fn say(&self, event: JobEvent) {
         let line = EventLine { job: self.job, time: Timestamp::now(), event };
         if let Ok(text) = serde_json::to_string(&line) {
-            self.screen.line(text);
+            self.screen.text(&(text + "\n"));
         }
     }
 }

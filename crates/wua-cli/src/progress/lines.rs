@@ -3,10 +3,10 @@
 use wua_types::event::AnyProgress;
 use wua_types::{HResult, Operation, OperationResultCode, Update, UpdateInstallationResult};
 
-use super::{Story, Teller, View, gerund, waiting_phrase};
+use super::{Story, Teller, View, heading, waiting_phrase};
 use crate::report::{finished_line, warning_line};
 use crate::screen::Screen;
-use crate::text::count;
+use crate::text::one_line;
 
 pub(super) struct Lines {
     screen: Screen,
@@ -19,8 +19,8 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn begin(screen: Screen, story: Story<'_>) -> Self {
-        screen.line(format!("{} {}", gerund(story.operation), count(story.updates.len(), "update")));
-        let titles = story.updates.iter().map(|update| update.title.clone()).collect();
+        screen.line(heading(story));
+        let titles = story.updates.iter().map(|update| one_line(&update.title)).collect();
         let successes = story.operation != Operation::Download;
         Self { screen, successes, titles, current: None, waiting: None }
     }

@@ -172,9 +172,18 @@ impl<K: Shown> JobObserver<K> for Observer {
     }
 }
 
+/// The heading of a job.
+pub(crate) fn heading(story: Story<'_>) -> String {
+    match story.operation {
+        wua_types::Operation::Repair => "Repairing the packages".into(),
+        operation => format!("{} {}", gerund(operation), crate::text::count(story.updates.len(), "update")),
+    }
+}
+
 /// The verb of a job as a heading begins with it.
-pub(crate) fn gerund(operation: wua_types::Operation) -> &'static str {
+fn gerund(operation: wua_types::Operation) -> &'static str {
     match operation {
+        wua_types::Operation::Repair => "Repairing",
         wua_types::Operation::Search => "Searching",
         wua_types::Operation::Download => "Downloading",
         wua_types::Operation::Install => "Installing",
@@ -186,6 +195,12 @@ pub(crate) fn gerund(operation: wua_types::Operation) -> &'static str {
 pub(crate) fn waiting_phrase(truth: &Truth) -> Option<String> {
     let waiting = truth.waiting_for.as_ref()?;
     let since = jiff::Timestamp::now().duration_since(waiting.since).unsigned_abs();
-    let holder = waiting.holder.as_ref().map(|holder| format!(", held by {holder}")).unwrap_or_default();
-    Some(format!("waiting for {}{holder}, since {}", waiting.what, crate::text::duration(since)))
+    // A lock has a holder; what says something is the thing itself.
+    let holder = match (&waiting.holder, &waiting.detail) {
+        (Some(holder), None) => format!(", held by {holder}"),
+        (Some(script), Some(_)) => format!(", the {script}"),
+        (None, _) => String::new(),
+    };
+    let said = waiting.detail.as_ref().map(|line| format!("; it last said: {line}")).unwrap_or_default();
+    Some(format!("waiting for {}{holder}, since {}{said}", waiting.what, crate::text::duration(since)))
 }

@@ -1,6 +1,7 @@
 //! Machines and wishes that are not what they should be: each gets a sentence, a code and an exit code, and nothing is lost.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
@@ -11,15 +12,14 @@ fn a_folder_that_is_no_machine_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().to_str().expect("a plain name");
     for command in ["search", "status", "history"] {
-        run_anywhere([command, "--root", root]).ends(5).complains(&[root, "var/lib/dpkg/status"]);
+        run_anywhere([command, "--root", root]).ends(2).complains(&[root, "var/lib/dpkg/status", "--root"]);
     }
     let missing = folder.path().join("missing");
     let missing = missing.to_str().expect("a plain name");
     run_anywhere(["search", "--root", missing]).ends(2).complains(&[missing, "--root"]);
     let file = folder.path().join("file");
     fs::write(&file, "").expect("a file");
-    let run = run_anywhere(["search", "--root", file.to_str().expect("a plain name")]);
-    assert!(run.code == 2 || run.code == 5, "{run}");
+    run_anywhere(["search", "--root", file.to_str().expect("a plain name")]).ends(2).complains(&["no folder", "--root"]);
     assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "nothing was written");
 }
 
@@ -30,7 +30,7 @@ fn a_damaged_package_database_is_named_with_its_place() {
     let text = fs::read_to_string(&status).expect("the database");
     fs::write(&status, text.replacen("Version: ", "Version ", 1)).expect("damaged");
     for arguments in [&["search"][..], &["install", "--all"], &["show", "inkpot"]] {
-        machine.wua(arguments).ends(5).complains(&["var/lib/dpkg/status", "stanza"]);
+        machine.wua(arguments).ends(5).complains(&["var/lib/dpkg/status", "is damaged in", "inkpot"]);
     }
     assert_eq!(machine.json(["jobs"])["jobs"], json!([]));
 }
@@ -106,34 +106,20 @@ fn wrong_words_are_answered_with_the_right_ones() {
 
 #[test]
 fn who_may_not_change_the_machine_is_told_what_is_missing() {
-    let nobody = 65_534;
-    let machine = Machine::new(1, &[]);
-    let run = |arguments: &[&str]| {
-        if rustix::process::geteuid().is_root() {
-            use std::os::unix::fs::PermissionsExt as _;
-            let above = machine.root().parent().expect("a temporary folder");
-            fs::set_permissions(above, fs::Permissions::from_mode(0o755)).expect("opened");
-            machine.wua_as(nobody, arguments)
-        } else {
-            // Without rights the machine below everything is one that this user may not change.
-            run_anywhere(arguments)
+    const NOBODY: u32 = 65_534;
+    let acting = ["install", "download", "uninstall", "hide", "unhide", "accept-eula"];
+    if !rustix::process::geteuid().is_root() {
+        // Without rights the machine below everything is one that this user may not change.
+        for command in acting {
+            run_anywhere([command, "--all"]).ends(3).complains(&["E_ACCESSDENIED", "needs root", "sudo"]);
         }
-    };
-    for command in ["install", "download", "uninstall", "hide", "unhide", "accept-eula"] {
-        run(&[command, "--all"]).ends(3).complains(&["E_ACCESSDENIED", "you are uid", "sudo"]);
+        return;
     }
-    if rustix::process::geteuid().is_root() {
-        run(&["search"]).ends(0).says(&["1 update"]);
-        run(&["search", "--refresh"]).ends(3).complains(&["E_ACCESSDENIED"]);
-        run(&["install", "--all", "--what-if"]).ends(0);
-        // What the owner did can be read by everybody.
-        machine.wua(["install", "--all"]).ends(0);
-        run(&["history"]).ends(0).says(&["inkpot 4.2.2-1"]);
-        run(&["status"]).ends(0);
-        run(&["search", "IsInstalled=1"]).ends(0).says(&["inkpot"]);
-        let jobs = machine.json(["jobs"]);
-        let job = jobs["jobs"][0]["job"].as_str().expect("an id");
-        run(&["jobs"]).ends(0).says(&[job]);
-        run(&["attach", job]).ends(0);
+    let machine = Machine::new(1, &[]);
+    let above = machine.root().parent().expect("a temporary folder");
+    fs::set_permissions(above, fs::Permissions::from_mode(0o755)).expect("opened");
+    for command in acting {
+        machine.wua_as(NOBODY, [command, "--all"]).ends(3).complains(&["E_ACCESSDENIED", "another user (uid 0)", "root"]);
     }
+    assert_eq!(machine.installed("inkpot"), "4.2.1-1");
 }

@@ -45,7 +45,7 @@ fn a_job_completes_though_its_caller_was_killed() {
     let mut first = machine.start(["attach", &job]);
     let mut second = machine.start_text(["attach", &job]);
     first.until_event("the gate", at_gate);
-    second.until("the gate", |line| line.contains("docfinder 3.1-1: configuring"));
+    second.until("the first update", |line| line.contains("docfinder 3.1-1: "));
     machine.open_gate();
     let run = first.wait().ends(0);
     assert_eq!(run.events("update_finished").len(), 3);
@@ -151,8 +151,6 @@ fn jobs_that_do_not_exist_are_named() {
         machine.wua([command, job]).ends(2).complains(&["there is no job", job, "WU_E_UNKNOWN_ID"]);
         machine.wua([command, "one"]).ends(2);
     }
-    let history = machine.json(["history", "--job", job]);
-    assert_eq!(history["entries"], json!([]));
     assert_eq!(machine.json(["jobs"])["jobs"], json!([]));
 }
 
@@ -164,7 +162,7 @@ fn history_tells_as_much_as_is_wanted() {
     let length = |limit: &str| machine.json(["history", "--limit", limit])["entries"].as_array().map(Vec::len);
     assert_eq!((length("1"), length("2"), length("50")), (Some(1), Some(2), Some(3)));
     machine.wua(["history", "--limit", "0"]).ends(2);
-    let newest = machine.json(["history", "--limit", "1", "--output", "json"]);
+    let newest = machine.json(["history", "--limit", "1"]);
     assert_ne!(newest["entries"][0]["title"], "postbird 3.8.1-2+deb12u1");
     machine.wua(["history", "--output", "jsonl"]).ends(0).result();
 }

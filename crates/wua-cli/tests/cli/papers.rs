@@ -7,15 +7,16 @@ use crate::harness::run_anywhere;
 #[test]
 fn every_code_is_explained_by_name_and_number() {
     let all = run_anywhere(["codes", "--output", "json"]).ends(0).document();
-    assert_eq!(all["codes"].as_array().map(Vec::len), Some(468));
+    let codes = all["codes"].as_array().expect("a list");
+    let of_wua = |code: &&serde_json::Value| code["name"].as_str().is_some_and(|name| name.starts_with("WU_"));
+    assert_eq!(codes.iter().filter(of_wua).count(), 468);
     for code in ["0x8024200B", "-2145116149", "WU_E_UH_INSTALLERFAILURE", "0x8024200b"] {
         run_anywhere(["codes", code]).ends(0).says(&["0x8024200B WU_E_UH_INSTALLERFAILURE", "meaning", "cause", "next"]);
         let one = run_anywhere(["codes", code, "--output", "json"]).ends(0).document();
         assert_eq!(one["codes"][0]["decimal"], json!(-2_145_116_149_i64));
     }
     run_anywhere(["codes", "0x8024200B", "--output", "jsonl"]).ends(0).result();
-    assert_eq!(run_anywhere(["codes"]).ends(0).out.lines().count(), 468);
-    run_anywhere(["codes", "0x80070002"]).says(&["0x80070002"]);
+    assert_eq!(run_anywhere(["codes"]).ends(0).out.lines().count(), codes.len());
     run_anywhere(["codes", "0x12345678"]).ends(2).complains(&["0x12345678", "`wua codes` lists all"]);
 }
 

@@ -86,7 +86,9 @@ fn searching_writes_nothing_and_needs_no_rights() {
     machine.wua(["jobs"]).ends(0).says(&["No jobs yet."]);
     machine.wua(["store"]).ends(0);
     machine.wua(["services"]).ends(0);
-    assert_eq!(files(machine.root()), before);
+    let changed: Vec<String> =
+        files(machine.root()).into_iter().filter(|(path, state)| before.get(path) != Some(state)).map(|(path, _)| path).collect();
+    assert_eq!(changed, Vec::<String>::new());
 }
 
 /// Every file below a folder with its size and the time of its last change.

@@ -85,6 +85,7 @@ fn r26_an_abort_ends_the_wait_for_a_lock() {
             what: "the package database lock".into(),
             since: std::time::SystemTime::UNIX_EPOCH.try_into().expect("a time"),
             holder: Some("apt (1)".into()),
+            detail: None,
         }));
         gate.stop();
         assert!(cx.abort_requested());

@@ -32,9 +32,12 @@ fn ends(result: &DownloadResult) -> (End, Vec<End>) {
 
 fn sized(sizes: &[u64]) -> Vec<Update> {
     let named = |(place, size): (usize, &u64)| {
-        UpdateBuilder::new(&format!("u{place}"))
+        let mut update = UpdateBuilder::new(&format!("u{place}"))
             .download_size(*size)
-            .build()
+            .build();
+        // There is room for them all.
+        update.min_download_size = 1;
+        update
     };
     sizes.iter().enumerate().map(named).collect()
 }
@@ -179,6 +182,7 @@ fn a_wait_is_shown_and_ends_where_it_began() {
                 what: "the archive cache".into(),
                 since: std::time::SystemTime::UNIX_EPOCH.try_into().expect("a time"),
                 holder: None,
+                detail: None,
             }));
             note();
             cx.waiting(None);

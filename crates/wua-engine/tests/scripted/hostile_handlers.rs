@@ -122,6 +122,7 @@ fn waits_that_are_never_taken_back_end_with_their_batch() {
             what: "a lock".into(),
             since: std::time::SystemTime::UNIX_EPOCH.try_into().expect("a time"),
             holder: None,
+            detail: None,
         }));
         cx.finished(1, succeeded());
         BatchEnd::Done

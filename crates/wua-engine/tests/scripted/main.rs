@@ -7,6 +7,8 @@ mod downloading;
 mod following;
 mod hostile_handlers;
 mod installing;
+mod keepers_die;
+mod limits;
 mod plans;
 mod properties;
 mod remembering;

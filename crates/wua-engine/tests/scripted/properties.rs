@@ -81,6 +81,7 @@ fn play(act: &Act, abort: &std::path::Path, cx: &mut dyn BatchContext) {
             what: "a lock".into(),
             since: std::time::SystemTime::UNIX_EPOCH.try_into().expect("a time"),
             holder: None,
+            detail: None,
         })),
         Act::Warn => cx.warning(HResult::WU_E_UNEXPECTED, "well".into()),
         Act::WishToStop => drop(std::fs::File::create(abort).expect("the job's folder is there")),
@@ -125,8 +126,9 @@ proptest! {
             Ok(())
         });
         let policy = Policy {
-            install: InstallPolicy { longest_batch_seconds, restart_first: false },
+            install: InstallPolicy { longest_batch_seconds, ..InstallPolicy::default() },
             undo: UndoPolicy::default(),
+            ..Policy::default()
         };
         let machine = TestMachine::with(handler, ScriptedSource::offering(Vec::new()), policy);
         let wanted: Vec<_> = kinds

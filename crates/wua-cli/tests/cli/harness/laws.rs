@@ -31,6 +31,11 @@ pub(crate) fn check(lines: &[Value], extent: Extent) {
     let mut jobs = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let at = |what: &str| format!("line {}: {what}\n{line}\n{}", number + 1, picture(lines));
+        if line["event"] == "result" && line.get("problem").is_some() {
+            assert_eq!(number + 1, lines.len(), "{}", at("the problem is the last line"));
+            schema::check("problem", line);
+            return;
+        }
         if line["event"] == "result" {
             let Extent::Whole(document) = extent else { panic!("{}", at("a result where none belongs")) };
             assert_eq!(number + 1, lines.len(), "{}", at("the result is the last line"));
@@ -91,7 +96,9 @@ impl Reading {
                 let index = usize::try_from(number("current_update_index")?).map_err(|error| error.to_string())?;
                 let (own, whole, code) =
                     (number("current_update_percent_complete")?, number("percent_complete")?, number("result_code")?);
-                law(index < self.results.len(), "the current update is one of the job's")?;
+                // A repair has no updates, and so nothing that its percentages could count.
+                let is_empty = self.results.is_empty();
+                law(index < self.results.len() || is_empty, "the current update is one of the job's")?;
                 law(whole >= self.percent, "the whole never falls")?;
                 self.percent = whole;
                 law(own < 100 || code >= 2, "an update is at 100 only with its result")?;
@@ -100,7 +107,7 @@ impl Reading {
                 let ended = (0..self.results.len()).all(|place| self.results[place].is_some() || told(place));
                 let stopped = self.results.contains(&Some(5)) || code == 5;
                 law(whole < 100 || ended, "the whole is at 100 only when all updates have their results")?;
-                law(whole == 100 || !ended || stopped, "the whole is at 100 when all updates have their results")?;
+                law(whole == 100 || !ended || stopped || is_empty, "the whole is at 100 when all updates have their results")?;
                 self.last_progress = Some((index, code));
             }
             Some("update_finished") => {

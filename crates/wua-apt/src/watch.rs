@@ -207,10 +207,8 @@ impl Watch {
                 self.failed(&item, &text);
                 None
             }
-            AptRecord::Conffile(question) => {
-                self.asked(question);
-                None
-            }
+            // dpkg says the same itself, and among its own lines it is clear whose file it is.
+            AptRecord::Conffile(_) => None,
             AptRecord::Download { .. } | AptRecord::DpkgStarts | AptRecord::MediaChange { .. } => None,
         }
     }

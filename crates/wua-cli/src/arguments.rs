@@ -21,6 +21,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// The machine to work on: a folder with a Debian tree, such as a practice machine
     #[arg(long, global = true, default_value = "/", value_name = "DIR")]
@@ -254,14 +255,19 @@ pub(crate) struct PlanArguments {
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| format!("`{text}` is not a time such as `90s`, `10m` or `2h`"))?;
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("`{text}` is not a time such as `90s`, `10m` or `2h`"))?;
     let factor = match unit {
         "" | "s" => 1,
         "m" => 60,
         "h" => 3600,
         _ => return Err(format!("`{unit}` is not a unit of time; `s`, `m` and `h` are")),
     };
-    number.checked_mul(factor).map(Duration::from_secs).ok_or_else(|| format!("`{text}` is too long"))
+    number
+        .checked_mul(factor)
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("`{text}` is too long"))
 }
 
 #[cfg(test)]

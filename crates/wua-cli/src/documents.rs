@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 use wua_engine::jobs::JobSummary;
 use wua_types::{
-    HResult, InstallationImpact, InstallationRebootBehavior, KeptBack, OperationResultCode, PackageChange, SearchResult,
-    Update, UpdateException, UpdateHistoryEntry, UpdateInstallationResult,
+    HResult, InstallationImpact, InstallationRebootBehavior, KeptBack, OperationResultCode, PackageChange,
+    SearchResult, Update, UpdateException, UpdateHistoryEntry, UpdateInstallationResult,
 };
 
 /// One update.
@@ -20,22 +20,43 @@ pub(crate) fn update(update: &Update) -> Map<String, Value> {
     put("title", json!(update.title));
     put("description", json!(update.description));
     put("kb", json!(update.kb_article_ids));
-    put("categories", json!(update.categories.iter().map(|category| &category.name).collect::<Vec<_>>()));
+    put(
+        "categories",
+        json!(
+            update
+                .categories
+                .iter()
+                .map(|category| &category.name)
+                .collect::<Vec<_>>()
+        ),
+    );
     put("type", json!(update.update_type.word()));
     put("is_installed", json!(update.is_installed));
     put("is_downloaded", json!(update.is_downloaded));
     put("is_hidden", json!(update.is_hidden));
     put("is_uninstallable", json!(update.is_uninstallable));
     put("reboot_required", json!(update.reboot_required));
-    let reboot = behavior.map_or(InstallationRebootBehavior::NeverReboots, |behavior| behavior.reboot_behavior);
+    let reboot = behavior.map_or(InstallationRebootBehavior::NeverReboots, |behavior| {
+        behavior.reboot_behavior
+    });
     put("reboot_behaviour", json!(reboot.word()));
-    put("impact", json!(behavior.map_or(InstallationImpact::Normal, |behavior| behavior.impact).word()));
+    put(
+        "impact",
+        json!(
+            behavior
+                .map_or(InstallationImpact::Normal, |behavior| behavior.impact)
+                .word()
+        ),
+    );
     put("download_size", json!(update.max_download_size));
     put("severity", json!(update.msrc_severity));
     put("cves", json!(update.cve_ids));
     put("support_url", json!(update.support_url));
     put("deadline", json!(update.deadline));
-    put("packages", json!(update.packages().into_iter().map(package).collect::<Vec<_>>()));
+    put(
+        "packages",
+        json!(update.packages().into_iter().map(package).collect::<Vec<_>>()),
+    );
     object
 }
 
@@ -58,8 +79,11 @@ fn kept_back(kept: &KeptBack) -> Value {
 
 /// `wua search`.
 pub(crate) fn search(result: &SearchResult) -> Value {
-    let updates: Map<String, Value> =
-        result.updates.iter().map(|found| (found.id().to_string(), Value::Object(update(found)))).collect();
+    let updates: Map<String, Value> = result
+        .updates
+        .iter()
+        .map(|found| (found.id().to_string(), Value::Object(update(found))))
+        .collect();
     json!({
         "found_update_count": result.updates.len(),
         "result_code": result.result_code,
@@ -95,12 +119,18 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// How many updates failed.
     pub(crate) fn failed(&self) -> usize {
-        self.ended.iter().filter(|ended| ended.result_code == OperationResultCode::Failed).count()
+        self.ended
+            .iter()
+            .filter(|ended| ended.result_code == OperationResultCode::Failed)
+            .count()
     }
 
     /// How many were done, with or without warnings.
     pub(crate) fn done(&self) -> usize {
-        self.ended.iter().filter(|ended| ended.result_code.is_success()).count()
+        self.ended
+            .iter()
+            .filter(|ended| ended.result_code.is_success())
+            .count()
     }
 
     pub(crate) fn document(&self) -> Value {

@@ -42,7 +42,13 @@ impl Front {
         let (sender, wakes) = channel();
         interrupt::watch(sender.clone())?;
         let deadline = global.timeout.map(|limit| Instant::now() + limit);
-        Ok(Self { screen, session, deadline, wakes, sender })
+        Ok(Self {
+            screen,
+            session,
+            deadline,
+            wakes,
+            sender,
+        })
     }
 
     /// Where a job's observer reports its end.
@@ -67,21 +73,32 @@ impl Front {
         let machine = self.session.machine();
         let mut finished: Vec<Uuid> = Vec::new();
         loop {
-            let Some(&id) = resume::resume_lost(machine)?.first() else { return Ok(()) };
+            let Some(&id) = resume::resume_lost(machine)?.first() else {
+                return Ok(());
+            };
             if finished.contains(&id) {
                 let log = machine.folders.job(id).log();
                 let what = format!("job {id} was interrupted, and its new keeper ended, too");
-                return Err(Problem::new(HResult::WU_E_UNEXPECTED, what).hint(format!("See `{}`.", log.display())));
+                return Err(
+                    Problem::new(HResult::WU_E_UNEXPECTED, what).hint(format!("See `{}`.", log.display()))
+                );
             }
             finished.push(id);
-            self.screen.warn(&format!("job {id} was interrupted; it is finished first."));
+            self.screen
+                .warn(&format!("job {id} was interrupted; it is finished first."));
             // Lines of a stream belong to the command's own jobs.
-            let observer: Box<dyn JobObserver<Installation>> =
-                if self.screen.is_text() { Observer::new(self.screen, self.done()) } else { Box::new(End { done: self.done() }) };
+            let observer: Box<dyn JobObserver<Installation>> = if self.screen.is_text() {
+                Observer::new(self.screen, self.done())
+            } else {
+                Box::new(End { done: self.done() })
+            };
             let job = follow::attach_and_revive(machine, id, Some(observer))?;
             if self.watch(&job) == Watched::Left {
-                return Err(Problem::new(HResult::WU_E_CALL_CANCELLED, format!("left job {id}, which goes on"))
-                    .hint(format!("Follow it again with `wua attach {id}`.")));
+                return Err(Problem::new(
+                    HResult::WU_E_CALL_CANCELLED,
+                    format!("left job {id}, which goes on"),
+                )
+                .hint(format!("Follow it again with `wua attach {id}`.")));
             }
         }
     }
@@ -89,9 +106,11 @@ impl Front {
     /// Gives a lost job a new keeper where the caller may, and says so; does not wait for it.
     pub(crate) fn resume_lost(&self) {
         match resume::resume_lost(self.session.machine()) {
-            Ok(jobs) => jobs
-                .iter()
-                .for_each(|job| self.screen.warn(&format!("job {job} was interrupted; it goes on with a new keeper."))),
+            Ok(jobs) => jobs.iter().for_each(|job| {
+                self.screen.warn(&format!(
+                    "job {job} was interrupted; it goes on with a new keeper."
+                ))
+            }),
             Err(failure) => self.screen.warn(&failure.sentence()),
         }
     }
@@ -103,7 +122,9 @@ impl Front {
         let mut interrupted = false;
         loop {
             let wake = match deadline {
-                Some(deadline) => self.wakes.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+                Some(deadline) => self
+                    .wakes
+                    .recv_timeout(deadline.saturating_duration_since(Instant::now())),
                 None => self.wakes.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match wake {
@@ -123,8 +144,12 @@ impl Front {
 
     fn ask_to_stop<K: JobKind>(&self, job: &Job<K>, then: &str) {
         match job.request_abort() {
-            Ok(()) => self.screen.warn(&format!("asked the job to stop; what has begun is finished first. {then}")),
-            Err(error) => self.screen.warn(&format!("{error}; it is finished first. {then}")),
+            Ok(()) => self.screen.warn(&format!(
+                "asked the job to stop; what has begun is finished first. {then}"
+            )),
+            Err(error) => self
+                .screen
+                .warn(&format!("{error}; it is finished first. {then}")),
         }
     }
 
@@ -135,7 +160,11 @@ impl Front {
     pub(crate) fn search(&self, criteria: &str, refresh: bool) -> Result<SearchResult, Problem> {
         let mut searcher = self.session.create_update_searcher();
         searcher.refresh = refresh;
-        let observer = SearchObserver { screen: self.screen, told: 0, done: self.done() };
+        let observer = SearchObserver {
+            screen: self.screen,
+            told: 0,
+            done: self.done(),
+        };
         let job = searcher.start(criteria, Some(Box::new(observer)))?;
         if self.watch(&job) == Watched::Left {
             return Err(stopped());
@@ -168,7 +197,10 @@ fn stopped() -> Problem {
 }
 
 fn failed_search(result: &SearchResult, criteria: &str) -> Problem {
-    let sentence = result.warnings.last().map_or_else(|| "the search failed".into(), |warning| warning.message.clone());
+    let sentence = result
+        .warnings
+        .last()
+        .map_or_else(|| "the search failed".into(), |warning| warning.message.clone());
     let mut problem = Problem::new(result.hresult, sentence);
     if let Err(error) = wua_types::Criteria::parse(criteria) {
         problem.picture = Some(error.caret());
@@ -200,7 +232,10 @@ struct SearchObserver {
 impl JobObserver<Search> for SearchObserver {
     /// While it runs a search has nothing to tell but what it waits for.
     fn progress(&mut self, _: &Job<Search>, now: &Snapshot<Search>) -> Result<(), CallbackError> {
-        let news = now.warnings().iter().skip(std::mem::replace(&mut self.told, now.warnings().len()));
+        let news = now
+            .warnings()
+            .iter()
+            .skip(std::mem::replace(&mut self.told, now.warnings().len()));
         if self.screen.is_text() {
             news.for_each(|warning| self.screen.warn(&crate::text::one_line(&warning.message)));
         }
@@ -211,7 +246,11 @@ impl JobObserver<Search> for SearchObserver {
         if self.screen.format == Format::Jsonl
             && let Some(outcome) = job.outcome()
         {
-            let story = Story { job: job.id(), operation: Operation::Search, updates: &[] };
+            let story = Story {
+                job: job.id(),
+                operation: Operation::Search,
+                updates: &[],
+            };
             let mut teller = teller(self.screen, story);
             for warning in &outcome.warnings {
                 teller.warning(&warning.message, warning.hresult);

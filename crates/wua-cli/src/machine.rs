@@ -27,20 +27,38 @@ pub(crate) fn open(root: &Path) -> Result<UpdateSession, Problem> {
     let apt = Apt::open(&root, AptOptions::default()).map_err(|failure| {
         let problem = Problem::from(failure);
         // What is another user's is refused to root, too.
-        match problem.code {
-            HResult::E_ACCESSDENIED => problem.hint(owner_hint(&root).unwrap_or_else(|| OWN_TREE.into())),
-            _ => problem,
+        let is_root = rustix::process::geteuid().is_root();
+        let hint = owner_hint(&root).or_else(|| is_root.then(|| OWN_TREE.into()));
+        match hint.filter(|_| problem.code == HResult::E_ACCESSDENIED) {
+            Some(hint) => problem.hint(hint),
+            None => problem,
         }
     })?;
     // Read only now: in a tree of somebody else its name could lead anywhere.
     let policy = Policy::read(&folders.policy()).map_err(|error| {
-        Problem::from(error).hint(format!("Correct `{}`; docs/policy.md lists every key.", folders.policy().display()))
+        Problem::from(error).hint(format!(
+            "Correct `{}`; docs/policy.md lists every key.",
+            folders.policy().display()
+        ))
     })?;
-    let script_limit = policy.install.script_limit_seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    let options = AptOptions { repack: policy.undo.repack, lock_limit: None, script_limit };
+    let script_limit = policy
+        .install
+        .script_limit_seconds
+        .map(|seconds| Duration::from_secs(seconds.into()));
+    let options = AptOptions {
+        repack: policy.undo.repack,
+        lock_limit: None,
+        script_limit,
+    };
     let apt = Arc::new(apt.with_options(options));
     let program = std::env::current_exe()?;
-    let machine = Machine { folders, source: apt.clone(), handler: apt, policy, keeper: Keeper::Process { program } };
+    let machine = Machine {
+        folders,
+        source: apt.clone(),
+        handler: apt,
+        policy,
+        keeper: Keeper::Process { program },
+    };
     let mut session = UpdateSession::new(Arc::new(machine));
     session.set_client_application_id(CLIENT);
     Ok(session)

@@ -20,7 +20,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::arguments::{Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
-use crate::commands::{act, codes, demo, flags, history, jobs, repair, sandbox, search, shell, show, status, store};
+use crate::commands::{
+    act, codes, demo, flags, history, jobs, repair, sandbox, search, shell, show, status, store,
+};
 use crate::exit_code::Exit;
 use crate::front::Front;
 use crate::problem::Problem;
@@ -35,7 +37,11 @@ fn main() -> ExitCode {
         (Command::Job(_), false) => tracing::Level::INFO,
         _ => tracing::Level::ERROR,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     let mut ended = run(&global, command);
     if let Some(error) = screen::failure() {
         ended = Err(Problem::unwritten(error));
@@ -53,9 +59,12 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
     let front = || Front::open(screen, global);
     match command {
         Command::Demo { dir } => demo::run(screen, global, dir.as_deref()),
-        Command::Sandbox(SandboxCommand::Create { dir, updates, seed, with }) => {
-            sandbox::create(screen, &dir, updates, seed, &with)
-        }
+        Command::Sandbox(SandboxCommand::Create {
+            dir,
+            updates,
+            seed,
+            with,
+        }) => sandbox::create(screen, &dir, updates, seed, &with),
         Command::Search(arguments) => search::run(&front()?, &arguments),
         Command::Show { update } => show::run(&front()?, &update),
         Command::Hide(selection) => flags::hide(&front()?, &selection),
@@ -72,7 +81,9 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
         Command::Attach { job } => jobs::attach(&front()?, job),
         Command::Abort { job } => jobs::abort(&front()?, job),
         Command::Store { command: None } => store::run(&front()?),
-        Command::Store { command: Some(StoreCommand::Clean { what_if }) } => store::clean(&front()?, what_if),
+        Command::Store {
+            command: Some(StoreCommand::Clean { what_if }),
+        } => store::clean(&front()?, what_if),
         Command::Services => status::services(&front()?),
         Command::Codes { code } => codes::run(screen, code),
         Command::Completions { shell } => shell::completions(screen, shell),

@@ -22,13 +22,22 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: HResult, sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), code, exit: Exit::of_reason(code), hint: None, picture: None }
+        Self {
+            sentence: sentence.into(),
+            code,
+            exit: Exit::of_reason(code),
+            hint: None,
+            picture: None,
+        }
     }
 
     /// The output could not be written, so what the command came to is not known to the caller.
     pub(crate) fn unwritten(error: &std::io::Error) -> Self {
-        Self::new(wua_engine::store::io_code(error), format!("the output could not be written: {error}"))
-            .hint("What was begun was not stopped by this: `wua history` and `wua jobs` tell what was done.")
+        Self::new(
+            wua_engine::store::io_code(error),
+            format!("the output could not be written: {error}"),
+        )
+        .hint("What was begun was not stopped by this: `wua history` and `wua jobs` tell what was done.")
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -44,7 +53,12 @@ impl Problem {
     /// The lines for the error output.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("wua: {}", self.sentence)];
-        lines.extend(self.picture.iter().flat_map(|picture| picture.lines()).map(|line| format!("  {line}")));
+        lines.extend(
+            self.picture
+                .iter()
+                .flat_map(|picture| picture.lines())
+                .map(|line| format!("  {line}")),
+        );
         let name = self.code.name().unwrap_or("unknown code");
         match self.code.meaning() {
             Some(meaning) => lines.push(format!("  code: {} {name}: {meaning}", self.code)),
@@ -99,9 +113,9 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let problem = Self::new(error.code(), with_causes(&error));
         match error {
-            StartError::Busy { job: Some(job), .. } => {
-                problem.hint(format!("Wait for it with `wua attach {job}`, then repeat the command."))
-            }
+            StartError::Busy { job: Some(job), .. } => problem.hint(format!(
+                "Wait for it with `wua attach {job}`, then repeat the command."
+            )),
             _ => problem,
         }
     }
@@ -121,6 +135,7 @@ impl From<wua_sandbox::SandboxError> for Problem {
             Occupied { .. } | UnfitPath { .. } => HResult::E_INVALIDARG,
             _ => HResult::E_FAIL,
         };
-        Self::new(code, with_causes(&error)).hint("See what the sentence names; a practice machine needs apt, dpkg and gpgv.")
+        Self::new(code, with_causes(&error))
+            .hint("See what the sentence names; a practice machine needs apt, dpkg and gpgv.")
     }
 }

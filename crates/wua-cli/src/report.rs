@@ -19,7 +19,9 @@ pub(crate) fn outcome_word(code: OperationResultCode) -> String {
     match code {
         OperationResultCode::Succeeded => style(padded).green().to_string(),
         OperationResultCode::Failed => style(padded).red().bold().to_string(),
-        OperationResultCode::Aborted | OperationResultCode::SucceededWithErrors => style(padded).yellow().to_string(),
+        OperationResultCode::Aborted | OperationResultCode::SucceededWithErrors => {
+            style(padded).yellow().to_string()
+        }
         _ => padded,
     }
 }
@@ -34,21 +36,44 @@ pub(crate) fn finished_line(update: &Update, result: &UpdateInstallationResult, 
         HResult::WU_S_ALREADY_DOWNLOADED => "  already downloaded",
         _ => "",
     };
-    let mut lines = vec![format!("  {} {}{remark}", outcome_word(result.result_code), one_line(&update.title))];
-    lines.extend(explain(result.result_code, result.hresult, &result.message, width));
+    let mut lines = vec![format!(
+        "  {} {}{remark}",
+        outcome_word(result.result_code),
+        one_line(&update.title)
+    )];
+    lines.extend(explain(
+        result.result_code,
+        result.hresult,
+        &result.message,
+        width,
+    ));
     for path in &result.kept_configuration {
-        lines.push(format!("          kept your {}; the new one lies beside it", one_line(path)));
+        lines.push(format!(
+            "          kept your {}; the new one lies beside it",
+            one_line(path)
+        ));
     }
     lines
 }
 
 /// Why an update failed: cause, code and next step, wrapped to the screen.
-pub(crate) fn explain(code: OperationResultCode, hresult: HResult, message: &str, width: usize) -> Vec<String> {
+pub(crate) fn explain(
+    code: OperationResultCode,
+    hresult: HResult,
+    message: &str,
+    width: usize,
+) -> Vec<String> {
     let mut lines = Vec::new();
-    if matches!(code, OperationResultCode::Failed | OperationResultCode::SucceededWithErrors) {
+    if matches!(
+        code,
+        OperationResultCode::Failed | OperationResultCode::SucceededWithErrors
+    ) {
         let indent = "          ";
         lines.extend(wrap(&one_line(message), width, indent));
-        lines.push(format!("{indent}{hresult} {}", hresult.name().unwrap_or("unknown code")));
+        lines.push(format!(
+            "{indent}{hresult} {}",
+            hresult.name().unwrap_or("unknown code")
+        ));
         if let Some(next) = hresult.next_step() {
             lines.extend(wrap(&format!("next: {next}"), width, indent));
         }
@@ -58,6 +83,10 @@ pub(crate) fn explain(code: OperationResultCode, hresult: HResult, message: &str
 
 /// A warning that came while a job ran.
 pub(crate) fn warning_line(message: &str, hresult: HResult) -> String {
-    let name = if hresult.is_failure() { format!(" ({hresult})") } else { String::new() };
+    let name = if hresult.is_failure() {
+        format!(" ({hresult})")
+    } else {
+        String::new()
+    };
     format!("  {} {}{name}", style("warning").yellow(), one_line(message))
 }

@@ -20,7 +20,8 @@ const STYLES: [&str; 5] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m",
 
 /// The error that kept results from being written; a closed pipe is none.
 pub(crate) fn failure() -> Option<&'static io::Error> {
-    LOST.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+    LOST.get()
+        .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
 /// The terminal, file or pipe that a command talks to.
@@ -39,7 +40,10 @@ impl Screen {
         };
         console::set_colors_enabled(colors);
         console::set_colors_enabled_stderr(colors);
-        Self { format: global.output, quiet: global.quiet }
+        Self {
+            format: global.output,
+            quiet: global.quiet,
+        }
     }
 
     /// Whether sentences and tables are wanted.
@@ -54,7 +58,11 @@ impl Screen {
 
     /// How many columns there are; where nobody watches, as many as tables want.
     pub(crate) fn width(self) -> usize {
-        if io::stdout().is_terminal() { usize::from(console::Term::stdout().size().1).max(40) } else { 100 }
+        if io::stdout().is_terminal() {
+            usize::from(console::Term::stdout().size().1).max(40)
+        } else {
+            100
+        }
     }
 
     /// A line of the result.
@@ -103,7 +111,10 @@ impl Screen {
 
     /// Something to know that ends nothing.
     pub(crate) fn warn(self, text: &str) {
-        self.error_line(&format!("{} {text}", style("warning:").for_stderr().yellow().bold()));
+        self.error_line(&format!(
+            "{} {text}",
+            style("warning:").for_stderr().yellow().bold()
+        ));
     }
 
     /// Why the command ended early. A stream of lines gets it as its last line, too.
@@ -155,6 +166,9 @@ mod tests {
     fn of_all_controls_only_the_own_styles_get_through() {
         let own = style("done").green().bold().force_styling(true).to_string();
         assert_eq!(harmless(&own), own);
-        assert_eq!(harmless("a\u{1b}[2J\nb\u{1b}]0;title\u{7}\u{1b}[8m\u{202e}"), "a [2J b ]0;title  [8m ");
+        assert_eq!(
+            harmless("a\u{1b}[2J\nb\u{1b}]0;title\u{7}\u{1b}[8m\u{202e}"),
+            "a [2J b ]0;title  [8m "
+        );
     }
 }

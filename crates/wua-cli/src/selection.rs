@@ -41,9 +41,11 @@ impl FromStr for Selector {
                 .map_err(|error| error.to_string()),
             _ if text.is_empty() || text.starts_with('-') => Err(format!("`{text}` is no name")),
             // A title has a blank before the version, and that may have an epoch.
-            Some((prefix, architecture)) if !prefix.contains(' ') && !is_architecture(architecture) => Err(format!(
-                "`{prefix}:` begins no selection; `category:`, `cve:`, `title:` and NAME:ARCHITECTURE do"
-            )),
+            Some((prefix, architecture)) if !prefix.contains(' ') && !is_architecture(architecture) => {
+                Err(format!(
+                    "`{prefix}:` begins no selection; `category:`, `cve:`, `title:` and NAME:ARCHITECTURE do"
+                ))
+            }
             _ => Ok(Self::Name(text.to_owned())),
         }
     }
@@ -78,9 +80,9 @@ impl Selector {
 /// Whether a word can be a Debian architecture, such as `amd64`, `all` or `hurd-i386`.
 fn is_architecture(word: &str) -> bool {
     const CPUS: [&str; 30] = [
-        "all", "alpha", "amd64", "any", "arc", "arm64", "armel", "armhf", "hppa", "i386", "ia64", "loong64", "m68k", "mips",
-        "mips64", "mips64el", "mipsel", "powerpc", "ppc64", "ppc64el", "riscv64", "s390x", "sh4", "sparc", "sparc64", "x32",
-        "amd64v3", "arm", "armeb", "or1k",
+        "all", "alpha", "amd64", "any", "arc", "arm64", "armel", "armhf", "hppa", "i386", "ia64", "loong64",
+        "m68k", "mips", "mips64", "mips64el", "mipsel", "powerpc", "ppc64", "ppc64el", "riscv64", "s390x",
+        "sh4", "sparc", "sparc64", "x32", "amd64v3", "arm", "armeb", "or1k",
     ];
     CPUS.contains(&word.rsplit('-').next().unwrap_or(word))
 }
@@ -93,7 +95,10 @@ pub(crate) fn source_name(update: &Update) -> &str {
 fn is_named(update: &Update, name: &str) -> bool {
     update.title == name
         || source_name(update) == name
-        || update.packages().iter().any(|package| package.name == name || package.label() == name)
+        || update
+            .packages()
+            .iter()
+            .any(|package| package.name == name || package.label() == name)
 }
 
 /// What was chosen and what was not.
@@ -112,7 +117,11 @@ pub(crate) fn select(found: Vec<Update>, wanted: &[Selector], excluded: &[Select
     let is_idle = |selector: &&Selector| !found.iter().any(|update| selector.matches(update));
     let idle = wanted.iter().filter(is_idle).cloned().collect();
     let idle_exclusions = excluded.iter().filter(is_idle).cloned().collect();
-    let mut selected = Selected { idle, idle_exclusions, ..Selected::default() };
+    let mut selected = Selected {
+        idle,
+        idle_exclusions,
+        ..Selected::default()
+    };
     for update in found {
         let mut reasons: Vec<String> = Vec::new();
         if !wanted.is_empty() && !wanted.iter().any(|selector| selector.matches(&update)) {
@@ -136,12 +145,23 @@ mod tests {
     use wua_types::{Category, UpdateIdentity};
 
     fn update(number: u128, title: &str) -> Update {
-        let identity = UpdateIdentity { update_id: UpdateId(Uuid::from_u128(number)), revision_number: 1 };
-        Update { categories: vec![Category::security_updates()], ..Update::new(identity, title) }
+        let identity = UpdateIdentity {
+            update_id: UpdateId(Uuid::from_u128(number)),
+            revision_number: 1,
+        };
+        Update {
+            categories: vec![Category::security_updates()],
+            ..Update::new(identity, title)
+        }
     }
 
     fn titles(wanted: &[&str], excluded: &[&str]) -> Vec<String> {
-        let parse = |words: &[&str]| words.iter().map(|word| word.parse().expect("a selector")).collect::<Vec<Selector>>();
+        let parse = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| word.parse().expect("a selector"))
+                .collect::<Vec<Selector>>()
+        };
         let found = vec![update(1, "harbour 2.0"), update(2, "inkpot 1.1")];
         let selected = select(found, &parse(wanted), &parse(excluded));
         selected.chosen.into_iter().map(|update| update.title).collect()
@@ -150,7 +170,10 @@ mod tests {
     #[test]
     fn updates_are_chosen_by_name_id_category_and_title() {
         assert_eq!(titles(&["harbour"], &[]), ["harbour 2.0"]);
-        assert_eq!(titles(&["00000000-0000-0000-0000-000000000002"], &[]), ["inkpot 1.1"]);
+        assert_eq!(
+            titles(&["00000000-0000-0000-0000-000000000002"], &[]),
+            ["inkpot 1.1"]
+        );
         assert_eq!(titles(&["category:security"], &["inkpot"]), ["harbour 2.0"]);
         assert_eq!(titles(&["title:^INK"], &[]), ["inkpot 1.1"]);
         assert_eq!(titles(&[], &["title:2\\.0$"]), ["inkpot 1.1"]);
@@ -158,11 +181,20 @@ mod tests {
 
     #[test]
     fn a_prefix_that_begins_no_selection_is_refused() {
-        for text in ["foo:bar", "categorie:security", "title: ", "inkpot:amd46", "inkpot:"] {
+        for text in [
+            "foo:bar",
+            "categorie:security",
+            "title: ",
+            "inkpot:amd46",
+            "inkpot:",
+        ] {
             assert_eq!(text.parse::<Selector>().is_err(), text != "title: ", "{text}");
         }
         for text in ["inkpot:amd64", "libquay1:all", "inkpot 1:4.2-1", "g++-12"] {
-            assert!(matches!(text.parse(), Ok(Selector::Name(name)) if name == text), "{text}");
+            assert!(
+                matches!(text.parse(), Ok(Selector::Name(name)) if name == text),
+                "{text}"
+            );
         }
     }
 

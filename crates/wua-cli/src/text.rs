@@ -15,7 +15,11 @@ pub(crate) fn bytes(count: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    if unit == 0 || value >= 99.5 { format!("{value:.0} {}", UNITS[unit]) } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 || value >= 99.5 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// A time span, coarse: nobody needs the seconds of an hour.
@@ -30,12 +34,18 @@ pub(crate) fn duration(span: Duration) -> String {
 
 /// A moment in the machine's own time zone.
 pub(crate) fn moment(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    time.to_zoned(TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }
 
 /// `1 update`, `2 updates`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 /// The text, shortened to `width` columns with an ellipsis.
@@ -79,7 +89,12 @@ pub(crate) fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
 /// A text of others on one line, with nothing in it that could move a cursor or turn the reading direction.
 pub(crate) fn one_line(text: &str) -> String {
     let printable = |character: char| if is_unfit(character) { ' ' } else { character };
-    text.chars().map(printable).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    text.chars()
+        .map(printable)
+        .collect::<String>()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Whether a character does something to the screen instead of standing on it: controls, and what turns or splits lines.
@@ -110,6 +125,9 @@ mod tests {
     #[test]
     fn hostile_messages_cannot_move_the_cursor() {
         assert_eq!(one_line("bad\u{1b}[2Jnews\n  again"), "bad [2Jnews again");
-        assert_eq!(one_line("c1 \u{9b}2J, back \u{202e}wards\u{2069}"), "c1 2J, back wards");
+        assert_eq!(
+            one_line("c1 \u{9b}2J, back \u{202e}wards\u{2069}"),
+            "c1 2J, back wards"
+        );
     }
 }

@@ -12,10 +12,20 @@ const HEADING: &str = "## The crate graph";
 fn drawn() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ARCHITECTURE.md");
     let text = fs::read_to_string(path).expect("ARCHITECTURE.md");
-    let mut lines = text.lines().skip_while(|line| *line != HEADING).skip_while(|line| !line.starts_with("```")).skip(1);
-    let block: Vec<String> =
-        lines.by_ref().take_while(|line| !line.starts_with("```")).map(|line| line.trim_end().to_owned()).collect();
-    assert!(!block.is_empty(), "ARCHITECTURE.md has no block below `{HEADING}`");
+    let mut lines = text
+        .lines()
+        .skip_while(|line| *line != HEADING)
+        .skip_while(|line| !line.starts_with("```"))
+        .skip(1);
+    let block: Vec<String> = lines
+        .by_ref()
+        .take_while(|line| !line.starts_with("```"))
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    assert!(
+        !block.is_empty(),
+        "ARCHITECTURE.md has no block below `{HEADING}`"
+    );
     block
 }
 
@@ -32,9 +42,19 @@ fn built() -> Vec<String> {
     let mut lines: Vec<String> = packages
         .iter()
         .map(|package| {
-            let normal = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
-            let ours: BTreeSet<&str> = normal.map(|dependency| &*dependency.name).filter(|name| names.contains(name)).collect();
-            let arrow = format!("{} -> {}", package.name, ours.into_iter().collect::<Vec<_>>().join(" "));
+            let normal = package
+                .dependencies
+                .iter()
+                .filter(|dependency| dependency.kind == DependencyKind::Normal);
+            let ours: BTreeSet<&str> = normal
+                .map(|dependency| &*dependency.name)
+                .filter(|name| names.contains(name))
+                .collect();
+            let arrow = format!(
+                "{} -> {}",
+                package.name,
+                ours.into_iter().collect::<Vec<_>>().join(" ")
+            );
             arrow.trim_end().to_owned()
         })
         .collect();
@@ -55,7 +75,10 @@ fn nothing_points_at_a_front_and_arrows_point_inward() {
             assert_ne!(crate_name, "wua-cli", "{line}");
             assert_ne!(crate_name, "wua-testkit", "{line}: it is for development");
             assert!(from != "wua-types", "the vocabulary knows nobody: {line}");
-            assert!(!(from == "wua-engine" && crate_name == "wua-apt"), "the engine knows no package manager: {line}");
+            assert!(
+                !(from == "wua-engine" && crate_name == "wua-apt"),
+                "the engine knows no package manager: {line}"
+            );
         }
     }
 }

@@ -31,20 +31,29 @@ pub(crate) fn judge(practice: &Practice) -> io::Result<Verdict> {
             versions.insert(name.clone(), version.clone());
         }
     }
-    Ok(Verdict { is_whole: is_whole(root)?, versions })
+    Ok(Verdict {
+        is_whole: is_whole(root)?,
+        versions,
+    })
 }
 
 /// Whether all packages are settled and dpkg's journal is empty.
 pub(crate) fn is_whole(root: &Path) -> io::Result<bool> {
     let journal = fs::read_dir(root.join("var/lib/dpkg/updates"))?;
     let is_open = journal.flatten().any(|entry| {
-        entry.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
     });
     let states = states(root)?;
     let settled = |name: &String, status: &str, version: &str| {
-        status == "install ok installed" && files_are(root, name, version) || is_extra(name) && status.ends_with("not-installed")
+        status == "install ok installed" && files_are(root, name, version)
+            || is_extra(name) && status.ends_with("not-installed")
     };
-    let all = states.iter().all(|(name, (status, version))| settled(name, status, version));
+    let all = states
+        .iter()
+        .all(|(name, (status, version))| settled(name, status, version));
     Ok(!is_open && all && states.iter().filter(|(name, _)| !is_extra(name)).count() == PACKAGES)
 }
 
@@ -60,9 +69,14 @@ fn files_are(root: &Path, name: &str, version: &str) -> bool {
 fn states(root: &Path) -> io::Result<BTreeMap<String, (String, String)>> {
     let admin = root.join("var/lib/dpkg");
     let mut files = vec![admin.join("status")];
-    let mut journal: Vec<_> = fs::read_dir(admin.join("updates"))?.flatten().map(|entry| entry.path()).collect();
+    let mut journal: Vec<_> = fs::read_dir(admin.join("updates"))?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     journal.retain(|path| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
     });
     journal.sort();
     files.extend(journal);
@@ -72,7 +86,11 @@ fn states(root: &Path) -> io::Result<BTreeMap<String, (String, String)>> {
         for stanza in text.split("\n\n") {
             let field = |name: &str| {
                 let start = format!("{name}: ");
-                stanza.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_default().to_owned()
+                stanza
+                    .lines()
+                    .find_map(|line| line.strip_prefix(&start))
+                    .unwrap_or_default()
+                    .to_owned()
             };
             let name = field("Package");
             if !name.is_empty() {

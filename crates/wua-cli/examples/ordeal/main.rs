@@ -5,7 +5,11 @@
 //! round the machine that the kill left is also given to plain `dpkg --configure -a`, for comparison, before wua gets it; in the
 //! rounds between wua has to cope while survivors still run.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people, with one line of counts")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people, with one line of counts"
+)]
 
 mod chance;
 mod judge;
@@ -54,7 +58,10 @@ fn main() -> Outcome<ExitCode> {
     let mut chance = Chance::new(options.seed);
     let folder = tempfile::Builder::new().prefix("wua-ordeal-").tempdir()?;
     let practice = Practice::make(folder.path(), &options.wua)?;
-    let lengths = [practice.length_of(Snapshot::Old)?, practice.length_of(Snapshot::New)?];
+    let lengths = [
+        practice.length_of(Snapshot::Old)?,
+        practice.length_of(Snapshot::New)?,
+    ];
     let mut counts = Counts::default();
     for number in 0..options.rounds {
         let round = Round::draw(&mut chance, number, &lengths);
@@ -79,7 +86,11 @@ fn main() -> Outcome<ExitCode> {
         counts.hung,
         counts.slowest.as_secs_f64(),
     );
-    Ok(if counts.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if counts.failures() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 impl Counts {
@@ -89,7 +100,11 @@ impl Counts {
 }
 
 fn options() -> Outcome<Options> {
-    let mut options = Options { rounds: 20, seed: std::process::id().into(), wua: practice::beside_this_program()? };
+    let mut options = Options {
+        rounds: 20,
+        seed: std::process::id().into(),
+        wua: practice::beside_this_program()?,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("`{word}` needs a value"))?;
@@ -121,7 +136,11 @@ struct Round {
 
 impl Round {
     fn draw(chance: &mut Chance, number: u32, lengths: &[practice::Length; 2]) -> Self {
-        let from = if chance.below(10) < 7 { Snapshot::Old } else { Snapshot::New };
+        let from = if chance.below(10) < 7 {
+            Snapshot::Old
+        } else {
+            Snapshot::New
+        };
         let length = &lengths[from as usize];
         // Half of the instants lie where dpkg works.
         let instant = if chance.below(2) == 0 {
@@ -130,9 +149,20 @@ impl Round {
             chance.duration(length.dpkg_from, length.whole)
         };
         let victim = Victim::ALL[chance.below(Victim::ALL.len() as u64) as usize];
-        let again = (chance.below(5) == 0)
-            .then(|| (Victim::ALL[chance.below(Victim::ALL.len() as u64) as usize], chance.duration(Duration::ZERO, length.whole)));
-        Self { from, victim, instant, again, repair: chance.below(2) == 0, compare: number.is_multiple_of(2) }
+        let again = (chance.below(5) == 0).then(|| {
+            (
+                Victim::ALL[chance.below(Victim::ALL.len() as u64) as usize],
+                chance.duration(Duration::ZERO, length.whole),
+            )
+        });
+        Self {
+            from,
+            victim,
+            instant,
+            again,
+            repair: chance.below(2) == 0,
+            compare: number.is_multiple_of(2),
+        }
     }
 
     fn run(&self, practice: &Practice, counts: &mut Counts) -> Outcome<()> {
@@ -177,7 +207,10 @@ impl Round {
 
     fn lost(&self, end: &Verdict) -> u32 {
         let wanted = if self.from == Snapshot::Old { "2" } else { "1" };
-        end.versions.iter().filter(|(name, version)| !practice::is_extra(name) && version.as_str() != wanted).count() as u32
+        end.versions
+            .iter()
+            .filter(|(name, version)| !practice::is_extra(name) && version.as_str() != wanted)
+            .count() as u32
     }
 }
 
@@ -201,7 +234,9 @@ fn wait_for_silence(practice: &Practice, front: &mut Child, counts: &mut Counts)
     loop {
         // A follower that waits for a lost keeper is no work.
         let _ = front.try_wait()?;
-        let working = processes_of(practice.root()).into_iter().any(|process| process.pid != front.id() && process.is_worker());
+        let working = processes_of(practice.root())
+            .into_iter()
+            .any(|process| process.pid != front.id() && process.is_worker());
         if !working {
             return Ok(());
         }
@@ -215,5 +250,8 @@ fn wait_for_silence(practice: &Practice, front: &mut Child, counts: &mut Counts)
 
 /// A command of wua with its words going nowhere.
 fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
 }

@@ -48,7 +48,10 @@ pub(crate) fn is_extra(name: &str) -> bool {
 /// The `wua` that was built with this program.
 pub(crate) fn beside_this_program() -> Outcome<PathBuf> {
     let program = std::env::current_exe()?;
-    let folder = program.parent().and_then(Path::parent).ok_or("this program has no folder")?;
+    let folder = program
+        .parent()
+        .and_then(Path::parent)
+        .ok_or("this program has no folder")?;
     Ok(folder.join("wua"))
 }
 
@@ -67,7 +70,10 @@ pub(crate) fn packages(version: &str) -> Vec<Package> {
             let name = format!("ordeal-{number}");
             let mut package = Package::new(&name, version).script(Script::Postinst, script(&name));
             for file in 0..8 {
-                package = package.file(format!("usr/share/{name}/file{file}"), content(&name, version, file));
+                package = package.file(
+                    format!("usr/share/{name}/file{file}"),
+                    content(&name, version, file),
+                );
             }
             match number {
                 1 => package.script(Script::Preinst, script(&name)),
@@ -81,7 +87,9 @@ pub(crate) fn packages(version: &str) -> Vec<Package> {
         })
         .collect();
     if version == "2" {
-        packages.push(Package::new(EXTRA, version).file(format!("usr/share/{EXTRA}/file0"), content(EXTRA, version, 0)));
+        packages.push(
+            Package::new(EXTRA, version).file(format!("usr/share/{EXTRA}/file0"), content(EXTRA, version, 0)),
+        );
     }
     packages
 }
@@ -93,7 +101,11 @@ pub(crate) fn content(name: &str, version: &str, file: usize) -> String {
 
 impl Practice {
     pub(crate) fn make(folder: &Path, wua: &Path) -> Outcome<Self> {
-        let practice = Self { root: folder.join("machine"), folder: folder.into(), wua: wua.canonicalize()? };
+        let practice = Self {
+            root: folder.join("machine"),
+            folder: folder.into(),
+            wua: wua.canonicalize()?,
+        };
         let machine = PracticeMachine::empty(&practice.root)?;
         machine.publish(Suite::Practice, &packages("1"))?;
         machine.refresh()?;
@@ -135,8 +147,17 @@ impl Practice {
         if to.exists() {
             fs::remove_dir_all(to)?;
         }
-        let status = Command::new("cp").arg("-a").arg("--").arg(from).arg(to).status()?;
-        if status.success() { Ok(()) } else { Err(format!("cp ended with {status}").into()) }
+        let status = Command::new("cp")
+            .arg("-a")
+            .arg("--")
+            .arg(from)
+            .arg(to)
+            .status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("cp ended with {status}").into())
+        }
     }
 
     fn kept(&self, snapshot: Snapshot) -> PathBuf {
@@ -165,7 +186,10 @@ impl Practice {
             std::thread::sleep(Duration::from_millis(2));
         }
         let whole = begun.elapsed();
-        Ok(Length { whole, dpkg_from: dpkg_from.unwrap_or(whole / 2) })
+        Ok(Length {
+            whole,
+            dpkg_from: dpkg_from.unwrap_or(whole / 2),
+        })
     }
 
     /// Whether plain `dpkg --configure -a` makes a copy of the machine whole.
@@ -198,7 +222,13 @@ impl Practice {
         let mut wrong = history["unfinished"].as_array().map_or(1, Vec::len) as u32;
         let mut seen = std::collections::BTreeSet::new();
         for entry in history["entries"].as_array().into_iter().flatten() {
-            let name = entry["title"].as_str().unwrap_or_default().split(' ').next().unwrap_or_default().to_owned();
+            let name = entry["title"]
+                .as_str()
+                .unwrap_or_default()
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             // Newest first: only the last word on an update can be true now.
             if !seen.insert(name.clone()) {
                 continue;

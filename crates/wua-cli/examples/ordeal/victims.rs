@@ -17,8 +17,14 @@ pub(crate) enum Victim {
 }
 
 impl Victim {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Follower, Self::Keeper, Self::AptGet, Self::Dpkg, Self::Script, Self::All];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Follower,
+        Self::Keeper,
+        Self::AptGet,
+        Self::Dpkg,
+        Self::Script,
+        Self::All,
+    ];
 }
 
 /// A process that works on the tree.
@@ -38,9 +44,15 @@ impl Process {
 /// Everything that works on the tree at `root`.
 pub(crate) fn processes_of(root: &Path) -> Vec<Process> {
     let needle = root.as_os_str().as_encoded_bytes();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| *pid != std::process::id()).filter_map(|pid| look(pid, needle)).collect()
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != std::process::id())
+        .filter_map(|pid| look(pid, needle))
+        .collect()
 }
 
 fn look(pid: u32, needle: &[u8]) -> Option<Process> {
@@ -58,14 +70,23 @@ fn look(pid: u32, needle: &[u8]) -> Option<Process> {
         b"wua" => Some(Victim::Follower),
         b"apt-get" => Some(Victim::AptGet),
         b"dpkg" => Some(Victim::Dpkg),
-        _ if words.iter().skip(1).take(1).any(|word| contains(word) && is_script(word)) => Some(Victim::Script),
+        _ if words
+            .iter()
+            .skip(1)
+            .take(1)
+            .any(|word| contains(word) && is_script(word)) =>
+        {
+            Some(Victim::Script)
+        }
         _ => None,
     };
     Some(Process { pid, kind })
 }
 
 fn is_script(word: &[u8]) -> bool {
-    [&b"inst"[..], b"prerm", b"postrm"].iter().any(|end| word.ends_with(end))
+    [&b"inst"[..], b"prerm", b"postrm"]
+        .iter()
+        .any(|end| word.ends_with(end))
 }
 
 /// Kills, without a chance to clean up, those of the tree's processes that are meant. Returns how many there were.

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use wua_apt::dpkg::{DpkgDatabase, PackageState};
 use wua_engine::StartError;
 use wua_engine::state::PublicState;
 use wua_job::Job;
 use wua_types::{
-    Category, HResult, KeptBack, Operation, OperationResultCode, PlanHash, SearchResult, Update, UpdateIdentity,
-    UpdateOperation, UpdateResult,
+    HResult, KeptBack, Operation, OperationResultCode, PlanHash, SearchResult, Update, UpdateOperation,
+    UpdateResult,
 };
 
 use crate::arguments::{ActArguments, Selection, UninstallArguments};
+use crate::commands::choosing::{check_exclusions, choose, need_selection};
 use crate::commands::plan_view;
 use crate::documents::{Ended, Outcome};
 use crate::exit_code::Exit;
@@ -38,7 +38,11 @@ pub(crate) fn install(front: &Front, arguments: &ActArguments) -> Result<Exit, P
         Begun::Over(exit) => return Ok(exit),
     };
     // What would be refused anyway is refused before anything is fetched.
-    if front.session.create_update_installer().reboot_required_before_installation() {
+    if front
+        .session
+        .create_update_installer()
+        .reboot_required_before_installation()
+    {
         return Err(StartError::RestartFirst.into());
     }
     work.download()?;
@@ -74,7 +78,12 @@ fn begin<'a>(
     if arguments.plan.what_if {
         return what_if_install(front, selected, &result.kept_back).map(Begun::Over);
     }
-    check_plan(front, UpdateOperation::Installation, &selected.chosen, arguments.plan.plan)?;
+    check_plan(
+        front,
+        UpdateOperation::Installation,
+        &selected.chosen,
+        arguments.plan.plan,
+    )?;
     match Work::begin(front, selected) {
         Some(work) => Ok(Begun::Work(work)),
         None => nothing_to_do(front, &arguments.selection, result).map(Begun::Over),
@@ -86,10 +95,13 @@ pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result
     if let Some(job) = arguments.job {
         let state = PublicState::read(&front.session.machine().folders)?;
         let of_job = state.installed.iter().filter(|record| record.job == job);
-        selection.selectors = of_job.map(|record| Selector::Id(record.installed.update.id())).collect();
+        selection.selectors = of_job
+            .map(|record| Selector::Id(record.installed.update.id()))
+            .collect();
         if selection.selectors.is_empty() {
             let what = format!("nothing is installed any more that job {job} brought");
-            return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what).hint("See `wua history` for what each job did."));
+            return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what)
+                .hint("See `wua history` for what each job did."));
         }
     }
     need_selection(&selection)?;
@@ -107,134 +119,39 @@ pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result
     }
     check_exclusions(front, &selected, &[])?;
     if arguments.plan.what_if {
-        let planned = front.session.create_update_installer().plan_uninstall(&selected.chosen)?;
+        let planned = front
+            .session
+            .create_update_installer()
+            .plan_uninstall(&selected.chosen)?;
         plan_view::tell(front, &selected.chosen, &planned, &selected.left_out, &[])?;
         return Ok(Exit::Done);
     }
-    check_plan(front, UpdateOperation::Uninstallation, &selected.chosen, arguments.plan.plan)?;
+    check_plan(
+        front,
+        UpdateOperation::Uninstallation,
+        &selected.chosen,
+        arguments.plan.plan,
+    )?;
     let Some(mut work) = Work::begin(front, selected) else {
-        return nothing_to_do(front, &selection, SearchResult { kept_back: Vec::new(), ..result });
+        return nothing_to_do(
+            front,
+            &selection,
+            SearchResult {
+                kept_back: Vec::new(),
+                ..result
+            },
+        );
     };
     work.tell_undo_notes();
     work.uninstall(arguments.plan.plan)?;
     Ok(work.finish("taken back"))
 }
 
-/// A command that acts needs to be told on what.
-pub(crate) fn need_selection(selection: &Selection) -> Result<(), Problem> {
-    if selection.all || !selection.selectors.is_empty() || selection.criteria.is_some() {
-        return Ok(());
-    }
-    let problem = Problem::new(HResult::WU_E_NO_UPDATE, "nothing was selected");
-    Err(problem.hint("Name updates as `wua search` lists them, or take every one with `--all`."))
-}
-
-/// Why a word of a selection fits nothing, as a problem.
-pub(crate) fn nothing_fits(front: &Front, selector: &Selector, kept_back: &[KeptBack]) -> Problem {
-    if let Some(problem) = standing_in_the_way(front, selector, kept_back) {
-        return problem;
-    }
-    if let Selector::Cve(number) = selector {
-        let what = format!("no downloaded update is known to fix {number}");
-        return Problem::new(HResult::WU_E_ITEMNOTFOUND, what)
-            .hint("CVE numbers come with the archives: `wua download category:security`, then try again.");
-    }
-    let root = front.session.machine().folders.root().display();
-    Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("no update of `{root}` fits `{selector}`"))
-        .hint("`wua search` lists the updates there are.")
-}
-
-/// What keeps an update that there is out of the search: it is kept back, hidden, or stuck half-way.
-fn standing_in_the_way(front: &Front, selector: &Selector, kept_back: &[KeptBack]) -> Option<Problem> {
-    let named = |(id, title)| Update::new(UpdateIdentity { update_id: id, revision_number: 1 }, title);
-    let hidden = PublicState::read(&front.session.machine().folders).map(|state| state.hidden).unwrap_or_default();
-    if let Some(hidden) = hidden.into_iter().map(named).find(|update| selector.matches(update)) {
-        let (title, name) = (&hidden.title, source_name(&hidden));
-        let problem = Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("`{title}` is hidden"));
-        return Some(problem.hint(format!("Bring it back with `wua unhide {name}`, then repeat the command.")));
-    }
-    let Selector::Name(name) = selector else { return None };
-    let is_meant = |kept: &&KeptBack| {
-        kept.title.split(' ').next() == Some(name) || kept.packages.iter().any(|package| package == name)
-    };
-    if let Some(kept) = kept_back.iter().find(is_meant) {
-        let what = format!("`{}` is kept back: {}", kept.title, kept.reason);
-        return Some(Problem::new(HResult::WU_E_NOT_APPLICABLE, what));
-    }
-    let stuck = installed(front, name).into_iter().find(|(_, state)| *state != PackageState::Installed)?;
-    let what = format!("`{name}` {} was begun and not finished: it is {}", stuck.0, stuck.1);
-    Some(Problem::new(HResult::WU_E_UH_INSTALLERFAILURE, what))
-}
-
-/// The versions of a package, named with or without architecture, that are on the machine, and how far dpkg got with each.
-fn installed(front: &Front, name: &str) -> Vec<(String, PackageState)> {
-    let Ok(database) = DpkgDatabase::read(front.session.machine().folders.root()) else { return Vec::new() };
-    let (name, architecture) = name.split_once(':').map_or((name, None), |(name, word)| (name, Some(word)));
-    let is_meant = |word: &str| architecture.is_none_or(|architecture| word == "all" || word == architecture);
-    let present = database.named(name).iter().filter(|package| package.status.is_present());
-    present.filter(|package| is_meant(&package.architecture)).map(|package| (package.version.clone(), package.status.state)).collect()
-}
-
-/// Searches and selects.
-fn choose(front: &Front, selection: &Selection, refresh: bool) -> Result<(Selected, SearchResult), Problem> {
-    let result = front.search(selection.criteria.as_deref().unwrap_or_default(), refresh)?;
-    front.tell_warnings(&result);
-    let mut selected = select(result.updates.clone(), &selection.selectors, &selection.exclude);
-    check_exclusions(front, &selected, &result.kept_back)?;
-    let mut unexplained = Vec::new();
-    for selector in std::mem::take(&mut selected.idle) {
-        if let Some(problem) = standing_in_the_way(front, &selector, &result.kept_back) {
-            return Err(problem);
-        }
-        if let Some(criteria) = &selection.criteria {
-            let all = front.search("", false)?;
-            if let Some(update) = all.updates.iter().find(|update| selector.matches(update)) {
-                let what = format!("`{}` does not fit the criteria `{criteria}`", update.title);
-                let hint = "Name it without `--criteria`, or give criteria that it fits.";
-                return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what).hint(hint));
-            }
-        }
-        // A package that is up to date is no mistake: there is nothing to do for it.
-        match &selector {
-            Selector::Name(name) if !installed(front, name).is_empty() => {
-                front.screen.aside(format!("  `{name}` is installed and has no update"));
-            }
-            _ => unexplained.push(selector),
-        }
-    }
-    match unexplained.first() {
-        Some(selector) => Err(nothing_fits(front, selector, &result.kept_back)),
-        None => Ok((selected, result)),
-    }
-}
-
-/// A word that was to leave something out and fits nothing is an error, too: mistyped, it would let in what the caller does not
-/// want. What is known and has no update, or is out already, is none. Patterns and CVE numbers may fit nothing.
-pub(crate) fn check_exclusions(front: &Front, selected: &Selected, kept_back: &[KeptBack]) -> Result<(), Problem> {
-    for selector in &selected.idle_exclusions {
-        let is_known = match selector {
-            Selector::Name(name) => !installed(front, name).is_empty(),
-            Selector::Category(name) => {
-                let known = [Category::security_updates(), Category::updates(), Category::backports()];
-                known.iter().any(|category| category.name.to_lowercase().starts_with(name) || category.id.to_string() == *name)
-            }
-            Selector::Id(_) => false,
-            Selector::Title(_) | Selector::Cve(_) => {
-                front.screen.warn(&format!("`--exclude {selector}` leaves nothing out."));
-                true
-            }
-        };
-        if !is_known && standing_in_the_way(front, selector, kept_back).is_none() {
-            let what = format!("nothing is known that fits `--exclude {selector}`");
-            let hint = "Correct the word, or leave it out; `wua search` lists the updates there are.";
-            return Err(Problem::new(HResult::WU_E_ITEMNOTFOUND, what).hint(hint));
-        }
-    }
-    Ok(())
-}
-
 fn what_if_install(front: &Front, selected: Selected, kept_back: &[KeptBack]) -> Result<Exit, Problem> {
-    let planned = front.session.create_update_installer().plan_install(&selected.chosen)?;
+    let planned = front
+        .session
+        .create_update_installer()
+        .plan_install(&selected.chosen)?;
     plan_view::tell(front, &selected.chosen, &planned, &selected.left_out, kept_back)?;
     Ok(Exit::Done)
 }
@@ -246,7 +163,9 @@ fn check_plan(
     updates: &[Update],
     authorized: Option<PlanHash>,
 ) -> Result<(), Problem> {
-    let Some(authorized) = authorized else { return Ok(()) };
+    let Some(authorized) = authorized else {
+        return Ok(());
+    };
     let installer = front.session.create_update_installer();
     let planned = match operation {
         UpdateOperation::Installation => installer.plan_install(updates)?,
@@ -274,7 +193,11 @@ fn nothing_to_do(front: &Front, selection: &Selection, result: SearchResult) -> 
         left_out: Vec::new(),
     };
     front.result(outcome.document());
-    Ok(if selection.fail_if_none { Exit::NothingToDo } else { Exit::Done })
+    Ok(if selection.fail_if_none {
+        Exit::NothingToDo
+    } else {
+        Exit::Done
+    })
 }
 
 /// One command's jobs, one after the other, and what came of each update.
@@ -299,34 +222,58 @@ impl<'a> Work<'a> {
             ended: Vec::new(),
             left_out: selected.left_out,
         };
-        Some(Self { front, outcome, going: selected.chosen })
+        Some(Self {
+            front,
+            outcome,
+            going: selected.chosen,
+        })
     }
 
     fn download(&mut self) -> Result<(), Problem> {
         let updates: Arc<[Update]> = self.going.clone().into();
         let observer = Observer::new(self.front.screen, self.front.done());
-        let job = self.front.session.create_update_downloader().start(updates, Some(observer))?;
+        let job = self
+            .front
+            .session
+            .create_update_downloader()
+            .start(updates, Some(observer))?;
         self.watch(&job)
     }
 
     /// An archive that is not there any more has usually made room for a newer one: fetch the indexes and try those once.
     fn download_again_after_refresh(&mut self) -> Result<(), Problem> {
         let gone = |ended: &Ended| ended.hresult == HResult::WU_E_DOWNLOAD_FAILED;
-        let names: Vec<String> =
-            self.outcome.ended.iter().filter(|ended| gone(ended)).map(|ended| source_name(&ended.update).into()).collect();
+        let names: Vec<String> = self
+            .outcome
+            .ended
+            .iter()
+            .filter(|ended| gone(ended))
+            .map(|ended| source_name(&ended.update).into())
+            .collect();
         if names.is_empty() {
             return Ok(());
         }
-        self.front.screen.aside("Some archives were not there; fetching the indexes again.");
+        self.front
+            .screen
+            .aside("Some archives were not there; fetching the indexes again.");
         let result = self.front.search("", true)?;
         self.front.tell_warnings(&result);
-        let newer: Vec<Update> =
-            result.updates.into_iter().filter(|update| names.iter().any(|name| name == source_name(update))).collect();
+        let newer: Vec<Update> = result
+            .updates
+            .into_iter()
+            .filter(|update| names.iter().any(|name| name == source_name(update)))
+            .collect();
         if newer.is_empty() {
             return Ok(());
         }
-        let replaced = |ended: &Ended| newer.iter().any(|update| source_name(update) == source_name(&ended.update));
-        self.outcome.ended.retain(|ended| !(gone(ended) && replaced(ended)));
+        let replaced = |ended: &Ended| {
+            newer
+                .iter()
+                .any(|update| source_name(update) == source_name(&ended.update))
+        };
+        self.outcome
+            .ended
+            .retain(|ended| !(gone(ended) && replaced(ended)));
         let done = std::mem::replace(&mut self.going, newer);
         self.download()?;
         let again = std::mem::take(&mut self.going);
@@ -350,7 +297,9 @@ impl<'a> Work<'a> {
     fn tell_undo_notes(&self) {
         for update in self.going.iter().filter(|update| update.is_uninstallable) {
             if let Some(note) = &update.uninstallation_notes {
-                self.front.screen.aside(format!("  {}", one_line(&format!("{}: {note}", update.title))));
+                self.front
+                    .screen
+                    .aside(format!("  {}", one_line(&format!("{}: {note}", update.title))));
             }
         }
     }
@@ -400,8 +349,11 @@ impl<'a> Work<'a> {
             .map(|ended| wua_types::UpdateDownloadResult::new(ended.result_code, ended.hresult, ""))
             .collect();
         let aborted = self.outcome.result_code == OperationResultCode::Aborted;
-        let stopped =
-            if aborted { wua_engine::aggregate::Stopped::AtRequest } else { wua_engine::aggregate::Stopped::No };
+        let stopped = if aborted {
+            wua_engine::aggregate::Stopped::AtRequest
+        } else {
+            wua_engine::aggregate::Stopped::No
+        };
         (self.outcome.result_code, self.outcome.hresult) = wua_engine::aggregate::aggregate(&codes, stopped);
         if self.front.screen.is_text() {
             self.tell(participle);
@@ -413,11 +365,19 @@ impl<'a> Work<'a> {
     fn tell(&self, participle: &str) {
         let outcome = &self.outcome;
         let screen = self.front.screen;
-        let mut line = format!("{} of {} {participle}", outcome.done(), count(outcome.ended.len(), "update"));
+        let mut line = format!(
+            "{} of {} {participle}",
+            outcome.done(),
+            count(outcome.ended.len(), "update")
+        );
         if outcome.failed() > 0 {
             line.push_str(&format!(", {} failed", outcome.failed()));
         }
-        let stopped = outcome.ended.iter().filter(|ended| ended.result_code == OperationResultCode::Aborted).count();
+        let stopped = outcome
+            .ended
+            .iter()
+            .filter(|ended| ended.result_code == OperationResultCode::Aborted)
+            .count();
         if stopped > 0 {
             line.push_str(&format!(", {stopped} stopped"));
         }
@@ -454,10 +414,11 @@ fn after(operation: Operation, done: bool, update: &Update) -> Update {
 fn left<K: Shown>(job: &Job<K>) -> Problem {
     let id = job.id();
     match job.operation() {
-        wua_types::Operation::Install | wua_types::Operation::Uninstall => {
-            Problem::new(HResult::WU_E_CALL_CANCELLED, format!("left job {id}, which goes on"))
-                .hint(format!("Follow it again with `wua attach {id}`."))
-        }
+        wua_types::Operation::Install | wua_types::Operation::Uninstall => Problem::new(
+            HResult::WU_E_CALL_CANCELLED,
+            format!("left job {id}, which goes on"),
+        )
+        .hint(format!("Follow it again with `wua attach {id}`.")),
         _ => Problem::new(HResult::WU_E_CALL_CANCELLED, "the download was stopped")
             .hint("Run it again: what is complete is kept, and the rest is resumed."),
     }

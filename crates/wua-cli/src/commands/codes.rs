@@ -26,7 +26,10 @@ pub(crate) fn run(screen: Screen, code: Option<HResult>) -> Result<Exit, Problem
 
 fn one(screen: Screen, code: HResult) -> Result<Exit, Problem> {
     let Some(info) = code.info() else {
-        let problem = Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("{code} is no code of the update agent"));
+        let problem = Problem::new(
+            HResult::WU_E_ITEMNOTFOUND,
+            format!("{code} is no code of the update agent"),
+        );
         return Err(problem.hint("`wua codes` lists all of them."));
     };
     if !screen.is_text() {
@@ -36,8 +39,15 @@ fn one(screen: Screen, code: HResult) -> Result<Exit, Problem> {
     screen.heading(&format!("{} {}", info.value, info.name));
     screen.line(format!("  decimal    {}", info.value.as_i32()));
     let field = |name: &str, text: &str| {
-        for (number, line) in wrap(text, screen.width().saturating_sub(1), "             ").into_iter().enumerate() {
-            screen.line(if number == 0 { format!("  {name:<10} {}", line.trim_start()) } else { line });
+        for (number, line) in wrap(text, screen.width().saturating_sub(1), "             ")
+            .into_iter()
+            .enumerate()
+        {
+            screen.line(if number == 0 {
+                format!("  {name:<10} {}", line.trim_start())
+            } else {
+                line
+            });
         }
     };
     field("meaning", info.meaning);

@@ -15,13 +15,23 @@ use crate::text::{moment, one_line};
 pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<Exit, Problem> {
     let state = PublicState::read(&front.session.machine().folders)?;
     let wanted = |candidate: uuid::Uuid| job.is_none_or(|job| job == candidate);
-    let entries: Vec<_> =
-        state.history.into_iter().filter(|entry| wanted(entry.job)).take(limit as usize).collect();
-    let unfinished: Vec<_> = state.unfinished.into_iter().filter(|operation| wanted(operation.job)).collect();
+    let entries: Vec<_> = state
+        .history
+        .into_iter()
+        .filter(|entry| wanted(entry.job))
+        .take(limit as usize)
+        .collect();
+    let unfinished: Vec<_> = state
+        .unfinished
+        .into_iter()
+        .filter(|operation| wanted(operation.job))
+        .collect();
     if let Some(job) = job
         && entries.is_empty()
         && unfinished.is_empty()
-        && !list(&front.session.machine().folders)?.iter().any(|known| known.job == job)
+        && !list(&front.session.machine().folders)?
+            .iter()
+            .any(|known| known.job == job)
     {
         let problem = Problem::new(HResult::WU_E_UNKNOWN_ID, format!("no job {job} is known here"));
         return Err(problem.hint("`wua jobs` lists the jobs, `wua history` what each of them did."));
@@ -46,7 +56,11 @@ pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<
                 last_job = Some(entry.job);
                 screen.heading(&format!("job {}  by {}", entry.job, entry.client_application_id));
             }
-            let restart = if entry.reboot_required { "  restart needed" } else { "" };
+            let restart = if entry.reboot_required {
+                "  restart needed"
+            } else {
+                ""
+            };
             screen.line(format!(
                 "  {}  {:<9} {} {}{restart}",
                 moment(entry.date),

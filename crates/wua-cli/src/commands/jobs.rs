@@ -23,10 +23,14 @@ pub(crate) fn jobs(front: &Front) -> Result<Exit, Problem> {
             front.screen.line("No jobs yet.");
         }
         for job in &jobs {
-            rows(job, front.screen.width()).iter().for_each(|row| front.screen.line(row));
+            rows(job, front.screen.width())
+                .iter()
+                .for_each(|row| front.screen.line(row));
         }
         if jobs.iter().any(|job| job.state == JobState::Lost) {
-            front.screen.line("Interrupted jobs go on with `wua attach JOB`, or with the next command that acts.");
+            front
+                .screen
+                .line("Interrupted jobs go on with `wua attach JOB`, or with the next command that acts.");
         }
     }
     front.result(documents::jobs(&jobs));
@@ -45,12 +49,20 @@ fn rows(job: &JobSummary, width: usize) -> Vec<String> {
         [title] => one_line(title),
         titles => count(titles.len(), "update"),
     };
-    let head = format!("{}  {}  {:<9} {state}", job.job, moment(job.begun), job.operation.word());
+    let head = format!(
+        "{}  {}  {:<9} {state}",
+        job.job,
+        moment(job.begun),
+        job.operation.word()
+    );
     let room = width.saturating_sub(console::measure_text_width(&head) + 1);
     if room >= 20 {
         vec![format!("{head} {}", shorten(&what, room))]
     } else {
-        vec![head.trim_end().into(), format!("    {}", shorten(&what, width.saturating_sub(4)))]
+        vec![
+            head.trim_end().into(),
+            format!("    {}", shorten(&what, width.saturating_sub(4))),
+        ]
     }
 }
 
@@ -60,12 +72,22 @@ pub(crate) fn attach(front: &Front, job: Uuid) -> Result<Exit, Problem> {
     let job = follow::attach_and_revive(front.session.machine(), job, Some(observer))?;
     if front.watch(&job) == Watched::Left {
         let id = job.id();
-        return Err(Problem::new(HResult::WU_E_CALL_CANCELLED, format!("left job {id}, which goes on"))
-            .hint(format!("Follow it again with `wua attach {id}`.")));
+        return Err(Problem::new(
+            HResult::WU_E_CALL_CANCELLED,
+            format!("left job {id}, which goes on"),
+        )
+        .hint(format!("Follow it again with `wua attach {id}`.")));
     }
     let outcome = job.wait();
-    let done = outcome.updates.iter().filter(|update| update.result_code.is_success()).count();
-    front.screen.aside(format!("{done} of {} done.", count(outcome.updates.len(), "update")));
+    let done = outcome
+        .updates
+        .iter()
+        .filter(|update| update.result_code.is_success())
+        .count();
+    front.screen.aside(format!(
+        "{done} of {} done.",
+        count(outcome.updates.len(), "update")
+    ));
     let updates: Vec<_> = job
         .updates()
         .iter()
@@ -123,13 +145,18 @@ mod tests {
                 job: Uuid::nil(),
                 operation: Operation::Uninstall,
                 begun: jiff::Timestamp::UNIX_EPOCH,
-                titles: vec!["harbour 2.0 with a rather long name that goes on and on and does not want to end".into()],
+                titles: vec![
+                    "harbour 2.0 with a rather long name that goes on and on and does not want to end".into(),
+                ],
                 state,
             };
             for (width, lines) in [(80, 2), (120, 1)] {
                 let rows = rows(&job, width);
                 assert_eq!(rows.len(), lines);
-                assert!(rows.iter().all(|row| console::measure_text_width(row) <= width), "{rows:#?}");
+                assert!(
+                    rows.iter().all(|row| console::measure_text_width(row) <= width),
+                    "{rows:#?}"
+                );
             }
         }
     }

@@ -19,7 +19,10 @@ pub(crate) fn tell(
     left_out: &[(Update, Vec<String>)],
     kept_back: &[KeptBack],
 ) -> Result<(), Problem> {
-    let space = front.session.create_update_installer().forecast_space(&planned.plan, updates)?;
+    let space = front
+        .session
+        .create_update_installer()
+        .forecast_space(&planned.plan, updates)?;
     if front.screen.is_text() {
         tell_text(front, updates, planned, left_out, kept_back, &space);
     }
@@ -37,8 +40,17 @@ fn tell_text(
 ) {
     let screen = front.screen;
     let plan = &planned.plan;
-    let changed = plan.updates.iter().filter(|update| !update.changes.is_empty()).count();
-    screen.heading(&format!("Would {} {} in {}", plan.operation, count(changed, "update"), batches(plan.batches.len())));
+    let changed = plan
+        .updates
+        .iter()
+        .filter(|update| !update.changes.is_empty())
+        .count();
+    screen.heading(&format!(
+        "Would {} {} in {}",
+        plan.operation,
+        count(changed, "update"),
+        batches(plan.batches.len())
+    ));
     for (number, batch) in plan.batches.iter().enumerate() {
         if plan.batches.len() > 1 {
             screen.line(format!("  batch {}", number + 1));
@@ -59,9 +71,20 @@ fn tell_text(
         screen.line(format!("  {} to download first", bytes(missing)));
     }
     for forecast in space.iter().filter(|_| changed > 0) {
-        let what = format!("needs {} on the file system of {}", bytes(forecast.needed), forecast.folder.display());
-        let short = if forecast.is_short() { ": not enough, it would be refused" } else { "" };
-        screen.line(format!("  {what}, where {} are free{short}", bytes(forecast.free)));
+        let what = format!(
+            "needs {} on the file system of {}",
+            bytes(forecast.needed),
+            forecast.folder.display()
+        );
+        let short = if forecast.is_short() {
+            ": not enough, it would be refused"
+        } else {
+            ""
+        };
+        screen.line(format!(
+            "  {what}, where {} are free{short}",
+            bytes(forecast.free)
+        ));
     }
     for (place, result) in &planned.known {
         for line in finished_line(&updates[*place], result, screen.width()) {
@@ -95,11 +118,19 @@ fn to_download(plan: &InstallPlan, updates: &[Update]) -> u64 {
         // What goes back comes from the store alone.
         return 0;
     }
-    plan.batches.iter().flatten().map(|place| updates[*place].min_download_size).sum()
+    plan.batches
+        .iter()
+        .flatten()
+        .map(|place| updates[*place].min_download_size)
+        .sum()
 }
 
 fn batches(count: usize) -> String {
-    if count == 1 { "1 batch".into() } else { format!("{count} batches") }
+    if count == 1 {
+        "1 batch".into()
+    } else {
+        format!("{count} batches")
+    }
 }
 
 fn phrase(change: &PlannedChange) -> String {

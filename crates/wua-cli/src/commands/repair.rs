@@ -28,7 +28,11 @@ pub(crate) fn doctor(front: &Front) -> Result<Exit, Problem> {
         tell(front, &findings, "Nothing is wrong with the packages.", "next");
     }
     front.result(json!({ "healthy": findings.is_empty(), "findings": findings }));
-    Ok(if findings.is_empty() { Exit::Done } else { Exit::SomeFailed })
+    Ok(if findings.is_empty() {
+        Exit::Done
+    } else {
+        Exit::SomeFailed
+    })
 }
 
 pub(crate) fn repair(front: &Front, arguments: &RepairArguments) -> Result<Exit, Problem> {
@@ -44,16 +48,33 @@ pub(crate) fn repair(front: &Front, arguments: &RepairArguments) -> Result<Exit,
     front.finish_lost()?;
     let found = diagnose(front)?;
     let repaired = if found.is_empty() {
-        Repaired { job: None, result_code: OperationResultCode::Succeeded, hresult: HResult::S_OK, warnings: Vec::new() }
+        Repaired {
+            job: None,
+            result_code: OperationResultCode::Succeeded,
+            hresult: HResult::S_OK,
+            warnings: Vec::new(),
+        }
     } else {
-        carry_out(front, Consent { removals: arguments.allow_removals })?
+        carry_out(
+            front,
+            Consent {
+                removals: arguments.allow_removals,
+            },
+        )?
     };
-    let left = if repaired.job.is_some() { diagnose(front)? } else { Vec::new() };
+    let left = if repaired.job.is_some() {
+        diagnose(front)?
+    } else {
+        Vec::new()
+    };
     if front.screen.is_text() {
         front.screen.line(match (repaired.job, left.len()) {
             (None, _) => "Nothing to repair.".into(),
             (Some(_), 0) => format!("Healthy again: {} healed.", count(found.len(), "finding")),
-            (Some(_), left) => format!("{} left; the warnings say why and what next.", count(left, "finding")),
+            (Some(_), left) => format!(
+                "{} left; the warnings say why and what next.",
+                count(left, "finding")
+            ),
         });
     }
     front.result(json!({
@@ -74,10 +95,16 @@ pub(crate) fn repair(front: &Front, arguments: &RepairArguments) -> Result<Exit,
 /// Repairs before an operation whose plan APT refuses to make on a machine in such a state. What is left is told, and the
 /// operation goes on as far as it can.
 pub(crate) fn heal_first(front: &Front) -> Result<(), Problem> {
-    let stands_in_the_way =
-        |finding: &Finding| matches!(finding.kind, FindingKind::HalfInstalled | FindingKind::BrokenDependency);
+    let stands_in_the_way = |finding: &Finding| {
+        matches!(
+            finding.kind,
+            FindingKind::HalfInstalled | FindingKind::BrokenDependency
+        )
+    };
     if diagnose(front)?.iter().any(stands_in_the_way) {
-        front.screen.warn("the packages are in disorder; they are repaired first.");
+        front
+            .screen
+            .warn("the packages are in disorder; they are repaired first.");
         carry_out(front, Consent::default())?;
     }
     Ok(())
@@ -90,17 +117,31 @@ fn diagnose(front: &Front) -> Result<Vec<Finding>, Problem> {
 
 fn carry_out(front: &Front, consent: Consent) -> Result<Repaired, Problem> {
     let observer = Observer::new(front.screen, front.done());
-    let job = front.session.create_update_installer().start_repair(consent, Some(observer))?;
+    let job = front
+        .session
+        .create_update_installer()
+        .start_repair(consent, Some(observer))?;
     if front.watch(&job) == Watched::Left {
         let id = job.id();
-        return Err(Problem::new(HResult::WU_E_CALL_CANCELLED, format!("left job {id}, which goes on"))
-            .hint(format!("Follow it again with `wua attach {id}`.")));
+        return Err(Problem::new(
+            HResult::WU_E_CALL_CANCELLED,
+            format!("left job {id}, which goes on"),
+        )
+        .hint(format!("Follow it again with `wua attach {id}`.")));
     }
     let outcome = job.wait();
-    let warnings = job.progress().warnings().iter().map(|warning| {
-        json!({ "message": warning.message, "hresult": warning.hresult })
-    }).collect();
-    Ok(Repaired { job: Some(job.id()), result_code: outcome.result_code, hresult: outcome.hresult, warnings })
+    let warnings = job
+        .progress()
+        .warnings()
+        .iter()
+        .map(|warning| json!({ "message": warning.message, "hresult": warning.hresult }))
+        .collect();
+    Ok(Repaired {
+        job: Some(job.id()),
+        result_code: outcome.result_code,
+        hresult: outcome.hresult,
+        warnings,
+    })
 }
 
 /// Findings as people read them: what is wrong, and below it what is to be done.
@@ -113,9 +154,16 @@ fn tell(front: &Front, findings: &[Finding], healthy: &str, word: &str) {
         for line in wrap(&one_line(&finding.sentence), screen.width(), "  ") {
             screen.line(line);
         }
-        for line in wrap(&format!("{word}: {}", one_line(&finding.cure)), screen.width(), "      ") {
+        for line in wrap(
+            &format!("{word}: {}", one_line(&finding.cure)),
+            screen.width(),
+            "      ",
+        ) {
             screen.line(line);
         }
     }
-    screen.line(format!("{}; `wua repair` heals what can be healed.", count(findings.len(), "finding")));
+    screen.line(format!(
+        "{}; `wua repair` heals what can be healed.",
+        count(findings.len(), "finding")
+    ));
 }

@@ -13,7 +13,10 @@ use crate::screen::Screen;
 use crate::text::{bytes, count, one_line, shorten, wrap};
 
 pub(crate) fn run(front: &Front, arguments: &SearchArguments) -> Result<Exit, Problem> {
-    let result = front.search(arguments.criteria.as_deref().unwrap_or_default(), arguments.refresh)?;
+    let result = front.search(
+        arguments.criteria.as_deref().unwrap_or_default(),
+        arguments.refresh,
+    )?;
     front.tell_warnings(&result);
     if front.screen.is_text() {
         tell(front.screen, &result, arguments.details);
@@ -29,7 +32,11 @@ fn tell(screen: Screen, result: &SearchResult, details: bool) {
         screen.line("No updates.");
     } else {
         let size: u64 = result.updates.iter().map(|update| update.min_download_size).sum();
-        let size = if size > 0 { format!(", {} to download", bytes(size)) } else { String::new() };
+        let size = if size > 0 {
+            format!(", {} to download", bytes(size))
+        } else {
+            String::new()
+        };
         screen.heading(&format!("{}{size}", count(result.updates.len(), "update")));
         let table = Table::of(&result.updates, screen.width());
         for update in &result.updates {
@@ -50,18 +57,41 @@ struct Table {
 
 impl Table {
     fn of(updates: &[Update], width: usize) -> Self {
-        let widest = |text: &dyn Fn(&Update) -> usize, most: usize| updates.iter().map(text).max().unwrap_or(0).min(most);
+        let widest = |text: &dyn Fn(&Update) -> usize, most: usize| {
+            updates.iter().map(text).max().unwrap_or(0).min(most)
+        };
         let category = widest(&|update| category(update).len(), 16);
         let remarks = widest(&|update| remarks(update).len(), 30);
-        let room = width.saturating_sub(2 + 2 + category + 2 + 7 + 2 + remarks).max(24);
-        Self { title: widest(&|update| update.title.width(), room), category }
+        let room = width
+            .saturating_sub(2 + 2 + category + 2 + 7 + 2 + remarks)
+            .max(24);
+        Self {
+            title: widest(&|update| update.title.width(), room),
+            category,
+        }
     }
 
     fn row(&self, update: &Update) -> String {
-        let title = format!("{:<width$}", shorten(&one_line(&update.title), self.title), width = self.title);
-        let category = format!("{:<width$}", shorten(category(update), self.category), width = self.category);
-        let category = if is_security(update) { style(category).yellow().to_string() } else { category };
-        let row = format!("  {title}  {category}  {:>7}  {}", bytes(update.max_download_size), remarks(update));
+        let title = format!(
+            "{:<width$}",
+            shorten(&one_line(&update.title), self.title),
+            width = self.title
+        );
+        let category = format!(
+            "{:<width$}",
+            shorten(category(update), self.category),
+            width = self.category
+        );
+        let category = if is_security(update) {
+            style(category).yellow().to_string()
+        } else {
+            category
+        };
+        let row = format!(
+            "  {title}  {category}  {:>7}  {}",
+            bytes(update.max_download_size),
+            remarks(update)
+        );
         row.trim_end().to_owned()
     }
 }
@@ -71,14 +101,21 @@ fn category(update: &Update) -> &str {
 }
 
 fn is_security(update: &Update) -> bool {
-    update.categories.iter().any(|category| category.id == wua_types::category::SECURITY_UPDATES)
+    update
+        .categories
+        .iter()
+        .any(|category| category.id == wua_types::category::SECURITY_UPDATES)
 }
 
 /// What else a row tells.
 fn remarks(update: &Update) -> String {
     let mut remarks = Vec::new();
     if update.is_installed {
-        remarks.push(if update.is_uninstallable { "installed, can be taken back" } else { "installed" });
+        remarks.push(if update.is_uninstallable {
+            "installed, can be taken back"
+        } else {
+            "installed"
+        });
     } else if update.is_downloaded {
         remarks.push("downloaded");
     }
@@ -88,7 +125,9 @@ fn remarks(update: &Update) -> String {
     if update.reboot_required {
         remarks.push("restart pending");
     }
-    let may_restart = update.installation_behavior.is_some_and(|behavior| i32::from(behavior.reboot_behavior) > 0);
+    let may_restart = update
+        .installation_behavior
+        .is_some_and(|behavior| i32::from(behavior.reboot_behavior) > 0);
     if may_restart && !update.is_installed {
         remarks.push("may need a restart");
     }
@@ -116,8 +155,15 @@ pub(crate) fn tell_kept_back(screen: Screen, kept: &[KeptBack]) {
     screen.heading(&format!("{} kept back", kept.len()));
     for kept in kept {
         let line = one_line(&format!("{}: {}", kept.title, kept.reason));
-        for (number, line) in wrap(&line, screen.width().saturating_sub(2), "    ").into_iter().enumerate() {
-            screen.line(if number == 0 { format!("  {}", line.trim_start()) } else { line });
+        for (number, line) in wrap(&line, screen.width().saturating_sub(2), "    ")
+            .into_iter()
+            .enumerate()
+        {
+            screen.line(if number == 0 {
+                format!("  {}", line.trim_start())
+            } else {
+                line
+            });
         }
     }
 }

@@ -16,9 +16,13 @@ const EVERYTHING: &str = "IsInstalled=0 or IsInstalled=1";
 pub(crate) fn run(front: &Front, selector: &Selector) -> Result<Exit, Problem> {
     let result = front.search(EVERYTHING, false)?;
     front.tell_warnings(&result);
-    let fitting: Vec<&Update> = result.updates.iter().filter(|update| selector.matches(update)).collect();
+    let fitting: Vec<&Update> = result
+        .updates
+        .iter()
+        .filter(|update| selector.matches(update))
+        .collect();
     if fitting.is_empty() {
-        return Err(super::act::nothing_fits(front, selector, &result.kept_back));
+        return Err(super::choosing::nothing_fits(front, selector, &result.kept_back));
     }
     for (number, update) in fitting.iter().enumerate() {
         if front.screen.is_text() {
@@ -31,7 +35,10 @@ pub(crate) fn run(front: &Front, selector: &Selector) -> Result<Exit, Problem> {
     let documents = fitting.iter().map(|update| {
         let mut document = documents::update(update);
         document.insert("changelog".into(), update.release_notes.clone().into());
-        document.insert("uninstallation_notes".into(), update.uninstallation_notes.clone().into());
+        document.insert(
+            "uninstallation_notes".into(),
+            update.uninstallation_notes.clone().into(),
+        );
         document.insert("eula_text".into(), update.eula_text.clone().into());
         serde_json::Value::Object(document)
     });
@@ -43,10 +50,16 @@ fn tell(front: &Front, update: &Update) {
     let screen = front.screen;
     let width = screen.width();
     screen.heading(&one_line(&update.title));
-    wrap(&one_line(&update.description), width, "  ").into_iter().for_each(|line| screen.line(line));
+    wrap(&one_line(&update.description), width, "  ")
+        .into_iter()
+        .for_each(|line| screen.line(line));
     let field = |name: &str, value: String| screen.line(format!("  {name:<12} {value}"));
     field("id", update.identity.to_string());
-    let categories: Vec<&str> = update.categories.iter().map(|category| category.name.as_str()).collect();
+    let categories: Vec<&str> = update
+        .categories
+        .iter()
+        .map(|category| category.name.as_str())
+        .collect();
     field("category", categories.join(", "));
     if let Some(severity) = update.msrc_severity {
         field("severity", format!("{severity:?}"));
@@ -58,7 +71,11 @@ fn tell(front: &Front, update: &Update) {
     if let Some(behavior) = update.installation_behavior {
         field("restart", behavior.reboot_behavior.to_string());
     }
-    let mut state = vec![if update.is_installed { "installed" } else { "not installed" }];
+    let mut state = vec![if update.is_installed {
+        "installed"
+    } else {
+        "not installed"
+    }];
     if update.is_downloaded {
         state.push("downloaded");
     }
@@ -70,7 +87,9 @@ fn tell(front: &Front, update: &Update) {
     }
     field("state", state.join(", "));
     if let Some(note) = &update.uninstallation_notes {
-        wrap(&one_line(note), width, "               ").into_iter().for_each(|line| screen.line(line));
+        wrap(&one_line(note), width, "               ")
+            .into_iter()
+            .for_each(|line| screen.line(line));
     }
     if let Some(changed) = update.last_deployment_change_time {
         field("published", moment(changed));
@@ -83,7 +102,9 @@ fn tell(front: &Front, update: &Update) {
     match &update.release_notes {
         Some(notes) => {
             screen.line("  changelog");
-            notes.lines().for_each(|line| screen.line(format!("    {}", line.replace(is_unfit, " "))));
+            notes
+                .lines()
+                .for_each(|line| screen.line(format!("    {}", line.replace(is_unfit, " "))));
         }
         None if !update.is_downloaded => screen.line("  changelog    comes with the download"),
         None => {}

@@ -18,7 +18,10 @@ pub(crate) fn status(front: &Front) -> Result<Exit, Problem> {
         }
         match (&system.busy, &system.lock_holder) {
             (Some(holder), _) => {
-                screen.line(format!("busy         job {} (process {})", holder.job, holder.process.pid));
+                screen.line(format!(
+                    "busy         job {} (process {})",
+                    holder.job, holder.process.pid
+                ));
             }
             (None, Some(holder)) => screen.line(format!("busy         {holder} holds the package database")),
             (None, None) => screen.line("busy         no"),
@@ -28,8 +31,17 @@ pub(crate) fn status(front: &Front) -> Result<Exit, Problem> {
         }
         for operation in &system.unfinished {
             let is_lost = system.lost.iter().any(|lost| lost.job == operation.job);
-            let state = if is_lost { "was interrupted; the next command that acts finishes it" } else { "runs" };
-            screen.line(format!("unfinished   {} of {}, job {}, {state}", operation.operation, operation.titles.join(", "), operation.job));
+            let state = if is_lost {
+                "was interrupted; the next command that acts finishes it"
+            } else {
+                "runs"
+            };
+            screen.line(format!(
+                "unfinished   {} of {}, job {}, {state}",
+                operation.operation,
+                operation.titles.join(", "),
+                operation.job
+            ));
         }
     }
     front.result(json!({
@@ -48,7 +60,11 @@ pub(crate) fn services(front: &Front) -> Result<Exit, Problem> {
         for service in &services {
             front.screen.heading(&service.name);
             front.screen.line(format!("  id                 {}", service.id));
-            let automatic = if service.is_registered_with_au { "used" } else { "not used" };
+            let automatic = if service.is_registered_with_au {
+                "used"
+            } else {
+                "not used"
+            };
             front.screen.line(format!("  automatic updates  {automatic}"));
         }
     }

@@ -22,7 +22,11 @@ pub(crate) fn run(front: &Front) -> Result<Exit, Problem> {
                 Origin::Saved => "saved",
                 Origin::Repacked => "repacked",
             };
-            screen.line(format!("  {:<48} {:>8}  {origin}", name(content), bytes(content.size)));
+            screen.line(format!(
+                "  {:<48} {:>8}  {origin}",
+                name(content),
+                bytes(content.size)
+            ));
         }
     }
     front.result(json!({ "total_size": total, "contents": contents }));
@@ -34,20 +38,36 @@ pub(crate) fn clean(front: &Front, what_if: bool) -> Result<Exit, Problem> {
     if !what_if {
         front.need_permission("store clean")?;
     }
-    let removals = if what_if { cleaning::look(machine)? } else { cleaning::clean(machine)? };
+    let removals = if what_if {
+        cleaning::look(machine)?
+    } else {
+        cleaning::clean(machine)?
+    };
     let freed: u64 = removals.iter().map(|removal| removal.content.size).sum();
     let screen = front.screen;
     if screen.is_text() {
         let verb = if what_if { "Would remove" } else { "Removed" };
-        screen.heading(&format!("{verb} {}, {}", count(removals.len(), "archive"), bytes(freed)));
+        screen.heading(&format!(
+            "{verb} {}, {}",
+            count(removals.len(), "archive"),
+            bytes(freed)
+        ));
         for removal in &removals {
             let reason = match removal.reason {
                 Reason::Old => "not needed any more",
                 Reason::TooMuch => "more than the policy keeps",
             };
-            let undo = if removal.ends_undo { "; its update cannot be taken back without it" } else { "" };
+            let undo = if removal.ends_undo {
+                "; its update cannot be taken back without it"
+            } else {
+                ""
+            };
             let content = &removal.content;
-            screen.line(format!("  {:<48} {:>8}  {reason}{undo}", name(content), bytes(content.size)));
+            screen.line(format!(
+                "  {:<48} {:>8}  {reason}{undo}",
+                name(content),
+                bytes(content.size)
+            ));
         }
     }
     front.result(json!({ "what_if": what_if, "freed_size": freed, "removed": removals }));

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use wua_types::event::AnyProgress;
-use wua_types::{EventLine, HResult, JobEvent, OperationResultCode, StartedUpdate, Update, UpdateInstallationResult};
+use wua_types::{
+    EventLine, HResult, JobEvent, OperationResultCode, StartedUpdate, Update, UpdateInstallationResult,
+};
 
 use super::{Story, Teller, View};
 use crate::screen::Screen;
@@ -14,8 +16,15 @@ pub(super) struct JsonLines {
 
 impl JsonLines {
     pub(super) fn begin(screen: Screen, story: Story<'_>) -> Self {
-        let lines = Self { screen, job: story.job };
-        let named = |(index, update): (usize, &Update)| StartedUpdate { index, id: update.id(), title: update.title.clone() };
+        let lines = Self {
+            screen,
+            job: story.job,
+        };
+        let named = |(index, update): (usize, &Update)| StartedUpdate {
+            index,
+            id: update.id(),
+            title: update.title.clone(),
+        };
         lines.say(JobEvent::Started {
             operation: story.operation,
             plan_hash: None,
@@ -25,7 +34,11 @@ impl JsonLines {
     }
 
     fn say(&self, event: JobEvent) {
-        let line = EventLine { job: self.job, time: Timestamp::now(), event };
+        let line = EventLine {
+            job: self.job,
+            time: Timestamp::now(),
+            event,
+        };
         if let Ok(text) = serde_json::to_string(&line) {
             self.screen.text(&(text + "\n"));
         }
@@ -38,14 +51,25 @@ impl Teller for JsonLines {
     }
 
     fn finished(&mut self, index: usize, update: &Update, result: &UpdateInstallationResult) {
-        self.say(JobEvent::UpdateFinished { index, id: update.id(), result: result.clone() });
+        self.say(JobEvent::UpdateFinished {
+            index,
+            id: update.id(),
+            result: result.clone(),
+        });
     }
 
     fn warning(&mut self, message: &str, hresult: HResult) {
-        self.say(JobEvent::Warning { message: message.into(), hresult });
+        self.say(JobEvent::Warning {
+            message: message.into(),
+            hresult,
+        });
     }
 
     fn completed(&mut self, result_code: OperationResultCode, hresult: HResult, reboot_required: bool) {
-        self.say(JobEvent::Completed { result_code, hresult, reboot_required });
+        self.say(JobEvent::Completed {
+            result_code,
+            hresult,
+            reboot_required,
+        });
     }
 }

@@ -20,9 +20,19 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn begin(screen: Screen, story: Story<'_>) -> Self {
         screen.line(heading(story));
-        let titles = story.updates.iter().map(|update| one_line(&update.title)).collect();
+        let titles = story
+            .updates
+            .iter()
+            .map(|update| one_line(&update.title))
+            .collect();
         let successes = story.operation != Operation::Download;
-        Self { screen, successes, titles, current: None, waiting: None }
+        Self {
+            screen,
+            successes,
+            titles,
+            current: None,
+            waiting: None,
+        }
     }
 }
 
@@ -32,9 +42,17 @@ impl Teller for Lines {
         if self.successes && began {
             self.current = Some(view.index);
             let title = self.titles.get(view.index).map_or("", String::as_str);
-            self.screen.line(format!("  {:>3} %  {title}: {}", view.whole, view.truth.phase.word()));
+            self.screen.line(format!(
+                "  {:>3} %  {title}: {}",
+                view.whole,
+                view.truth.phase.word()
+            ));
         }
-        let waiting = view.truth.waiting_for.as_ref().map(|waiting| waiting.what.clone());
+        let waiting = view
+            .truth
+            .waiting_for
+            .as_ref()
+            .map(|waiting| waiting.what.clone());
         if waiting != self.waiting {
             if let Some(phrase) = waiting_phrase(&view.truth) {
                 self.screen.line(format!("  {:>3} %  {phrase}", view.whole));

@@ -133,11 +133,21 @@ pub(crate) struct Observer {
 
 impl Observer {
     pub(crate) fn new(screen: Screen, done: Sender<Wake>) -> Box<Self> {
-        Box::new(Self { screen, teller: None, finished: BTreeSet::new(), warnings: 0, done })
+        Box::new(Self {
+            screen,
+            teller: None,
+            finished: BTreeSet::new(),
+            warnings: 0,
+            done,
+        })
     }
 
     fn tell<K: Shown>(&mut self, job: &Job<K>, now: &Snapshot<K>, moved: bool) {
-        let story = Story { job: job.id(), operation: job.operation(), updates: job.updates() };
+        let story = Story {
+            job: job.id(),
+            operation: job.operation(),
+            updates: job.updates(),
+        };
         let teller = self.teller.get_or_insert_with(|| teller(self.screen, story));
         for warning in now.warnings().iter().skip(self.warnings) {
             teller.warning(&warning.message, warning.hresult);
@@ -176,7 +186,11 @@ impl<K: Shown> JobObserver<K> for Observer {
 pub(crate) fn heading(story: Story<'_>) -> String {
     match story.operation {
         wua_types::Operation::Repair => "Repairing the packages".into(),
-        operation => format!("{} {}", gerund(operation), crate::text::count(story.updates.len(), "update")),
+        operation => format!(
+            "{} {}",
+            gerund(operation),
+            crate::text::count(story.updates.len(), "update")
+        ),
     }
 }
 
@@ -194,13 +208,23 @@ fn gerund(operation: wua_types::Operation) -> &'static str {
 /// What is being waited for, as a phrase.
 pub(crate) fn waiting_phrase(truth: &Truth) -> Option<String> {
     let waiting = truth.waiting_for.as_ref()?;
-    let since = jiff::Timestamp::now().duration_since(waiting.since).unsigned_abs();
+    let since = jiff::Timestamp::now()
+        .duration_since(waiting.since)
+        .unsigned_abs();
     // A lock has a holder; what says something is the thing itself.
     let holder = match (&waiting.holder, &waiting.detail) {
         (Some(holder), None) => format!(", held by {holder}"),
         (Some(script), Some(_)) => format!(", the {script}"),
         (None, _) => String::new(),
     };
-    let said = waiting.detail.as_ref().map(|line| format!("; it last said: {line}")).unwrap_or_default();
-    Some(format!("waiting for {}{holder}, since {}{said}", waiting.what, crate::text::duration(since)))
+    let said = waiting
+        .detail
+        .as_ref()
+        .map(|line| format!("; it last said: {line}"))
+        .unwrap_or_default();
+    Some(format!(
+        "waiting for {}{holder}, since {}{said}",
+        waiting.what,
+        crate::text::duration(since)
+    ))
 }

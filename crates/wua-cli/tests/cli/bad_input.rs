@@ -12,15 +12,25 @@ fn a_folder_that_is_no_machine_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().to_str().expect("a plain name");
     for command in ["search", "status", "history"] {
-        run_anywhere([command, "--root", root]).ends(2).complains(&[root, "var/lib/dpkg/status", "--root"]);
+        run_anywhere([command, "--root", root])
+            .ends(2)
+            .complains(&[root, "var/lib/dpkg/status", "--root"]);
     }
     let missing = folder.path().join("missing");
     let missing = missing.to_str().expect("a plain name");
-    run_anywhere(["search", "--root", missing]).ends(2).complains(&[missing, "--root"]);
+    run_anywhere(["search", "--root", missing])
+        .ends(2)
+        .complains(&[missing, "--root"]);
     let file = folder.path().join("file");
     fs::write(&file, "").expect("a file");
-    run_anywhere(["search", "--root", file.to_str().expect("a plain name")]).ends(2).complains(&["no folder", "--root"]);
-    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "nothing was written");
+    run_anywhere(["search", "--root", file.to_str().expect("a plain name")])
+        .ends(2)
+        .complains(&["no folder", "--root"]);
+    assert_eq!(
+        fs::read_dir(folder.path()).expect("listed").count(),
+        1,
+        "nothing was written"
+    );
 }
 
 #[test]
@@ -30,7 +40,10 @@ fn a_damaged_package_database_is_named_with_its_place() {
     let text = fs::read_to_string(&status).expect("the database");
     fs::write(&status, text.replacen("Version: ", "Version ", 1)).expect("damaged");
     for arguments in [&["search"][..], &["install", "--all"], &["show", "inkpot"]] {
-        machine.wua(arguments).ends(5).complains(&["var/lib/dpkg/status", "is damaged in", "inkpot"]);
+        machine
+            .wua(arguments)
+            .ends(5)
+            .complains(&["var/lib/dpkg/status", "is damaged in", "inkpot"]);
     }
     assert_eq!(machine.json(["jobs"])["jobs"], json!([]));
 }
@@ -40,7 +53,10 @@ fn a_policy_with_an_unknown_key_is_refused_with_its_place() {
     let machine = Machine::new(1, &[]);
     machine.write("etc/wua/wua.toml", "[install]\nlongest_bach_seconds = 5\n");
     for command in ["search", "status", "jobs"] {
-        let run = machine.wua([command]).ends(2).complains(&["longest_bach_seconds", "line 2", "wua.toml"]);
+        let run = machine
+            .wua([command])
+            .ends(2)
+            .complains(&["longest_bach_seconds", "line 2", "wua.toml"]);
         assert_eq!(run.out, "");
     }
     machine.write("etc/wua/wua.toml", "[install\n");
@@ -56,10 +72,21 @@ fn a_damaged_state_is_never_taken_for_an_empty_one() {
     let database = machine.path("var/lib/wua/wua.db");
     let good = fs::read(&database).expect("the database");
     fs::write(&database, "this is a letter, no database at all").expect("damaged");
-    for arguments in [&["history"][..], &["status"], &["search"], &["install", "--all"], &["hide", "--all"]] {
+    for arguments in [
+        &["history"][..],
+        &["status"],
+        &["search"],
+        &["install", "--all"],
+        &["hide", "--all"],
+    ] {
         machine.wua(arguments).ends(5).complains(&["wua.db"]);
     }
-    assert!(fs::read_to_string(&database).expect("it is there").starts_with("this is a letter"), "nothing wrote over it");
+    assert!(
+        fs::read_to_string(&database)
+            .expect("it is there")
+            .starts_with("this is a letter"),
+        "nothing wrote over it"
+    );
     fs::write(&database, good).expect("put back");
     assert_eq!(machine.titles("IsInstalled=0 and IsHidden=1"), ["inkpot 4.2.2-1"]);
 }
@@ -70,7 +97,10 @@ fn a_damaged_public_state_is_named_where_it_is_all_there_is() {
     machine.wua(["hide", "inkpot"]).ends(0);
     fs::remove_file(machine.path("var/lib/wua/wua.db")).expect("removed");
     machine.write("var/lib/wua/state.json", "{ \"version\": 1, \"hidden\": 7 }");
-    machine.wua(["history"]).ends(5).complains(&["state.json", "damaged"]);
+    machine
+        .wua(["history"])
+        .ends(5)
+        .complains(&["state.json", "damaged"]);
     machine.write("var/lib/wua/state.json", "{ \"version\": 99 }");
     machine.wua(["history"]).ends(5).complains(&["state.json"]);
 }
@@ -80,7 +110,10 @@ fn damaged_event_files_hide_no_other_job() {
     let machine = Machine::new(1, &[]);
     machine.wua(["install", "--all"]).ends(0);
     let job = "00000000-0000-4000-8000-000000000000";
-    machine.write(&format!("var/lib/wua/jobs/{job}/events.jsonl"), "no JSON\n{\"half\": ");
+    machine.write(
+        &format!("var/lib/wua/jobs/{job}/events.jsonl"),
+        "no JSON\n{\"half\": ",
+    );
     machine.write("var/lib/wua/jobs/letter.txt", "not a job");
     assert_eq!(machine.json(["jobs"])["jobs"].as_array().map(Vec::len), Some(1));
     machine.wua(["attach", job]).complains(&[job]);
@@ -96,7 +129,10 @@ fn wrong_words_are_answered_with_the_right_ones() {
         (&["install", "--all", "inkpot"], &["cannot be used with"]),
         (&["search", "--quiet", "--verbose"], &["cannot be used with"]),
         (&["codes", "WU_E_NOTHING_LIKE_IT"], &["WU_E_NOTHING_LIKE_IT"]),
-        (&["sandbox", "create", "/tmp/x", "--with", "gremlins"], &["gremlins", "failing-postinst"]),
+        (
+            &["sandbox", "create", "/tmp/x", "--with", "gremlins"],
+            &["gremlins", "failing-postinst"],
+        ),
         (&[], &["Usage"]),
     ] {
         let run = run_anywhere(arguments).ends(2).complains(texts);
@@ -107,11 +143,20 @@ fn wrong_words_are_answered_with_the_right_ones() {
 #[test]
 fn who_may_not_change_the_machine_is_told_what_is_missing() {
     const NOBODY: u32 = 65_534;
-    let acting = ["install", "download", "uninstall", "hide", "unhide", "accept-eula"];
+    let acting = [
+        "install",
+        "download",
+        "uninstall",
+        "hide",
+        "unhide",
+        "accept-eula",
+    ];
     if !rustix::process::geteuid().is_root() {
         // Without rights the machine below everything is one that this user may not change.
         for command in acting {
-            run_anywhere([command, "--all"]).ends(3).complains(&["E_ACCESSDENIED", "needs root", "sudo"]);
+            run_anywhere([command, "--all"])
+                .ends(3)
+                .complains(&["E_ACCESSDENIED", "needs root", "sudo"]);
         }
         return;
     }
@@ -119,7 +164,11 @@ fn who_may_not_change_the_machine_is_told_what_is_missing() {
     let above = machine.root().parent().expect("a temporary folder");
     fs::set_permissions(above, fs::Permissions::from_mode(0o755)).expect("opened");
     for command in acting {
-        machine.wua_as(NOBODY, [command, "--all"]).ends(3).complains(&["E_ACCESSDENIED", "another user (uid 0)", "root"]);
+        machine.wua_as(NOBODY, [command, "--all"]).ends(3).complains(&[
+            "E_ACCESSDENIED",
+            "another user (uid 0)",
+            "root",
+        ]);
     }
     assert_eq!(machine.installed("inkpot"), "4.2.1-1");
 }

@@ -9,15 +9,27 @@ use crate::harness::{Machine, titles};
 
 #[track_caller]
 fn warns(document: &Value, texts: &[&str]) {
-    let warnings: Vec<&str> =
-        document["warnings"].as_array().expect("a list").iter().map(|warning| warning["message"].as_str().expect("text")).collect();
-    assert!(warnings.iter().any(|warning| texts.iter().all(|text| warning.contains(text))), "{texts:?} in {warnings:#?}");
+    let warnings: Vec<&str> = document["warnings"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|warning| warning["message"].as_str().expect("text"))
+        .collect();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| texts.iter().all(|text| warning.contains(text))),
+        "{texts:?} in {warnings:#?}"
+    );
     assert_eq!(document["result_code"], 3);
 }
 
 fn newer(machine: &Machine) {
     let newer = Package::new("inkpot", "4.2.3-1").architecture(machine.practice.architecture());
-    machine.practice.publish(Suite::Practice, &[newer]).expect("published");
+    machine
+        .practice
+        .publish(Suite::Practice, &[newer])
+        .expect("published");
 }
 
 #[test]
@@ -49,7 +61,11 @@ fn an_archive_out_of_reach_leaves_stale_data_and_says_so() {
     let document = machine.document(1, ["search", "--refresh"]);
     warns(&document, &["could not be refreshed"]);
     assert_eq!(titles(&document).len(), 2, "what is known is told");
-    machine.wua(["search", "--refresh"]).ends(1).complains(&["warning:", "could not be refreshed"]).says(&["2 updates"]);
+    machine
+        .wua(["search", "--refresh"])
+        .ends(1)
+        .complains(&["warning:", "could not be refreshed"])
+        .says(&["2 updates"]);
     machine.wua(["search"]).ends(0);
     let run = machine.wua(["install", "--all"]).ends(5);
     run.says(&["FAILED  inkpot 4.2.2-1"]);
@@ -61,7 +77,11 @@ fn an_index_with_a_bad_signature_is_not_taken() {
     let machine = Machine::new(2, &[Fault::BadSignature]);
     let document = machine.document(1, ["search", "--refresh"]);
     warns(&document, &["could not be refreshed"]);
-    assert_eq!(titles(&document), ["pixelry 2.7.0-3+deb12u1"], "the security suite is well");
+    assert_eq!(
+        titles(&document),
+        ["pixelry 2.7.0-3+deb12u1"],
+        "the security suite is well"
+    );
     let run = machine.wua(["search", "--refresh", "--output", "jsonl"]).ends(1);
     assert!(!run.events("warning").is_empty(), "{run}");
 }
@@ -73,20 +93,32 @@ fn a_machine_whose_indexes_were_never_fetched_says_so() {
     let document = machine.json(["search"]);
     assert_eq!(document["found_update_count"], 0);
     warns(&document, &["never fetched"]);
-    machine.wua(["search"]).ends(0).complains(&["never fetched", "refresh"]);
+    machine
+        .wua(["search"])
+        .ends(0)
+        .complains(&["never fetched", "refresh"]);
     assert_eq!(titles(&machine.json(["search", "--refresh"])), ["inkpot 4.2.2-1"]);
 }
 
 #[test]
 fn a_damaged_index_that_apt_refuses_is_named_with_its_place() {
     let machine = Machine::new(3, &[]);
-    let index = machine.file("var/lib/apt/lists", "practice-security_main_binary-amd64_Packages");
+    let index = machine.file(
+        "var/lib/apt/lists",
+        "practice-security_main_binary-amd64_Packages",
+    );
     let text = fs::read_to_string(&index).expect("an index");
     let broken = text.replacen("Package: libpixelry3\n", "Package libpixelry3\n", 1);
     assert_ne!(broken, text);
     fs::write(&index, broken).expect("damaged");
     let run = machine.wua(["search"]).ends(5);
-    run.complains(&["WU_E_INVALID_FILE", "is damaged", "practice-security", "stanza 1", "wua search --refresh"]);
+    run.complains(&[
+        "WU_E_INVALID_FILE",
+        "is damaged",
+        "practice-security",
+        "stanza 1",
+        "wua search --refresh",
+    ]);
 }
 
 #[test]

@@ -24,7 +24,11 @@ impl Front {
     pub(crate) fn start(command: &mut Command, hidden: usize) -> Self {
         let mut child = command.spawn().expect("the program starts");
         Self {
-            arguments: command.get_args().skip(hidden).map(|word| word.to_string_lossy().into_owned()).collect(),
+            arguments: command
+                .get_args()
+                .skip(hidden)
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
             out: BufReader::new(child.stdout.take().expect("piped")),
             err: BufReader::new(child.stderr.take().expect("piped")),
             said: String::new(),
@@ -51,7 +55,9 @@ impl Front {
     /// Reads its event lines up to the first that fits.
     #[track_caller]
     pub(crate) fn until_event(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let parse = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        let parse = |line: &str| {
+            serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error} in {line}"))
+        };
         let line = self.until(what, |line| fits(&parse(line)));
         parse(&line)
     }
@@ -59,7 +65,9 @@ impl Front {
     /// The id of the installation or uninstallation that it begins.
     #[track_caller]
     pub(crate) fn job(&mut self) -> String {
-        let begins = |line: &Value| line["event"] == "started" && matches!(line["operation"].as_str(), Some("install" | "uninstall"));
+        let begins = |line: &Value| {
+            line["event"] == "started" && matches!(line["operation"].as_str(), Some("install" | "uninstall"))
+        };
         let line = self.until_event("the begin of the job", begins);
         line["job"].as_str().expect("an id").into()
     }
@@ -76,13 +84,20 @@ impl Front {
     #[track_caller]
     fn missing(&mut self, what: &str) -> ! {
         self.rest();
-        let Self { arguments, said, complained, .. } = self;
+        let Self {
+            arguments,
+            said,
+            complained,
+            ..
+        } = self;
         panic!("{arguments:?} ended without {what}\n--- output\n{said}--- error output\n{complained}---")
     }
 
     fn rest(&mut self) {
         self.out.read_to_string(&mut self.said).expect("it speaks UTF-8");
-        self.err.read_to_string(&mut self.complained).expect("it speaks UTF-8");
+        self.err
+            .read_to_string(&mut self.complained)
+            .expect("it speaks UTF-8");
     }
 
     /// Sends it what Ctrl-C sends.
@@ -96,8 +111,10 @@ impl Front {
         self.child.wait().expect("waited for");
         self.rest();
         let complete = self.said.rfind('\n').map_or("", |end| &self.said[..end]);
-        let lines: Vec<Value> =
-            complete.lines().map(|line| serde_json::from_str(line).expect("whole lines are JSON")).collect();
+        let lines: Vec<Value> = complete
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("whole lines are JSON"))
+            .collect();
         laws::check(&lines, Extent::Part);
     }
 
@@ -110,8 +127,16 @@ impl Front {
     pub(crate) fn wait(mut self) -> Run {
         self.rest();
         let status = self.child.wait().expect("waited for");
-        let (said, complained) = (std::mem::take(&mut self.said), std::mem::take(&mut self.complained));
-        Run::new(std::mem::take(&mut self.arguments), status.code(), said, complained)
+        let (said, complained) = (
+            std::mem::take(&mut self.said),
+            std::mem::take(&mut self.complained),
+        );
+        Run::new(
+            std::mem::take(&mut self.arguments),
+            status.code(),
+            said,
+            complained,
+        )
     }
 }
 

@@ -37,17 +37,28 @@ pub(crate) fn check(lines: &[Value], extent: Extent) {
             return;
         }
         if line["event"] == "result" {
-            let Extent::Whole(document) = extent else { panic!("{}", at("a result where none belongs")) };
+            let Extent::Whole(document) = extent else {
+                panic!("{}", at("a result where none belongs"))
+            };
             assert_eq!(number + 1, lines.len(), "{}", at("the result is the last line"));
             schema::check(document, line);
             if let Some(named) = line.get("jobs").filter(|_| document == "outcome") {
-                assert_eq!(*named, Value::from(jobs.clone()), "{}", at("the jobs of the result are those that ran"));
+                assert_eq!(
+                    *named,
+                    Value::from(jobs.clone()),
+                    "{}",
+                    at("the jobs of the result are those that ran")
+                );
             }
             continue;
         }
         schema::check(schema::event_of(line), line);
         if line["event"] == "started" {
-            assert!(reading.as_ref().is_none_or(|reading| reading.completed), "{}", at("the job before ended"));
+            assert!(
+                reading.as_ref().is_none_or(|reading| reading.completed),
+                "{}",
+                at("the job before ended")
+            );
             let begun = Reading::begin(line);
             if begun.operation != "search" {
                 jobs.push(begun.job.clone());
@@ -55,17 +66,28 @@ pub(crate) fn check(lines: &[Value], extent: Extent) {
             reading = Some(begun);
             continue;
         }
-        let reading = reading.as_mut().unwrap_or_else(|| panic!("{}", at("a job's first line is `started`")));
+        let reading = reading
+            .as_mut()
+            .unwrap_or_else(|| panic!("{}", at("a job's first line is `started`")));
         if let Err(what) = reading.read(line) {
             panic!("{}", at(&what));
         }
     }
     if extent != Extent::Part {
-        assert!(reading.is_none_or(|reading| reading.completed), "the last job never ended\n{}", picture(lines));
+        assert!(
+            reading.is_none_or(|reading| reading.completed),
+            "the last job never ended\n{}",
+            picture(lines)
+        );
     }
     if matches!(extent, Extent::Whole(_)) {
         let last = lines.last().map(|line| &line["event"]);
-        assert_eq!(last, Some(&Value::from("result")), "the last line is the result\n{}", picture(lines));
+        assert_eq!(
+            last,
+            Some(&Value::from("result")),
+            "the last line is the result\n{}",
+            picture(lines)
+        );
     }
 }
 
@@ -93,34 +115,59 @@ impl Reading {
         let before = self.last_progress.take();
         match line["event"].as_str() {
             Some("progress") => {
-                let index = usize::try_from(number("current_update_index")?).map_err(|error| error.to_string())?;
-                let (own, whole, code) =
-                    (number("current_update_percent_complete")?, number("percent_complete")?, number("result_code")?);
+                let index =
+                    usize::try_from(number("current_update_index")?).map_err(|error| error.to_string())?;
+                let (own, whole, code) = (
+                    number("current_update_percent_complete")?,
+                    number("percent_complete")?,
+                    number("result_code")?,
+                );
                 // A repair has no updates, and so nothing that its percentages could count.
                 let is_empty = self.results.is_empty();
-                law(index < self.results.len() || is_empty, "the current update is one of the job's")?;
+                law(
+                    index < self.results.len() || is_empty,
+                    "the current update is one of the job's",
+                )?;
                 law(whole >= self.percent, "the whole never falls")?;
                 self.percent = whole;
                 law(own < 100 || code >= 2, "an update is at 100 only with its result")?;
-                law(own == 100 || code < 2 || code == 5, "an update with its result is at 100, unless it was stopped")?;
+                law(
+                    own == 100 || code < 2 || code == 5,
+                    "an update with its result is at 100, unless it was stopped",
+                )?;
                 let told = |place: usize| place == index && code >= 2;
                 let ended = (0..self.results.len()).all(|place| self.results[place].is_some() || told(place));
                 let stopped = self.results.contains(&Some(5)) || code == 5;
-                law(whole < 100 || ended, "the whole is at 100 only when all updates have their results")?;
-                law(whole == 100 || !ended || stopped || is_empty, "the whole is at 100 when all updates have their results")?;
+                law(
+                    whole < 100 || ended,
+                    "the whole is at 100 only when all updates have their results",
+                )?;
+                law(
+                    whole == 100 || !ended || stopped || is_empty,
+                    "the whole is at 100 when all updates have their results",
+                )?;
                 self.last_progress = Some((index, code));
             }
             Some("update_finished") => {
                 let index = usize::try_from(number("index")?).map_err(|error| error.to_string())?;
                 let code = number("result_code")?;
-                law(before == Some((index, code)), "it comes right after the update's final progress")?;
-                let place = self.results.get_mut(index).ok_or("it is one of the job's updates")?;
+                law(
+                    before == Some((index, code)),
+                    "it comes right after the update's final progress",
+                )?;
+                let place = self
+                    .results
+                    .get_mut(index)
+                    .ok_or("it is one of the job's updates")?;
                 law(place.replace(code).is_none(), "each update gets one final result")?;
             }
             Some("warning") => self.last_progress = before,
             Some("completed") => {
                 self.completed = true;
-                law(self.results.iter().all(Option::is_some), "each update has its result before the end")?;
+                law(
+                    self.results.iter().all(Option::is_some),
+                    "each update has its result before the end",
+                )?;
             }
             other => return Err(format!("{other:?} is no event")),
         }

@@ -26,10 +26,21 @@ impl Machine {
     /// A machine with so many healthy updates (`inkpot`, `pixelry`, `postbird`, …) and one for each fault. Slow scripts are
     /// quick on it.
     pub(crate) fn new(updates: usize, faults: &[Fault]) -> Self {
-        let folder = tempfile::Builder::new().prefix("wua-cli-").tempdir().expect("a temporary folder");
-        let recipe = Recipe { updates, seed: 1, faults: faults.iter().copied().collect() };
-        let practice = PracticeMachine::create(&folder.path().join("m"), &recipe).expect("a practice machine");
-        let machine = Self { practice, _folder: folder };
+        let folder = tempfile::Builder::new()
+            .prefix("wua-cli-")
+            .tempdir()
+            .expect("a temporary folder");
+        let recipe = Recipe {
+            updates,
+            seed: 1,
+            faults: faults.iter().copied().collect(),
+        };
+        let practice =
+            PracticeMachine::create(&folder.path().join("m"), &recipe).expect("a practice machine");
+        let machine = Self {
+            practice,
+            _folder: folder,
+        };
         machine.write("etc/wua/slow-steps", "0\n");
         machine
     }
@@ -56,7 +67,9 @@ impl Machine {
         let entries = fs::read_dir(self.path(folder)).expect("a folder");
         let mut paths = entries.map(|entry| entry.expect("an entry").path());
         let fits = |path: &PathBuf| path.to_string_lossy().ends_with(ending);
-        paths.find(fits).unwrap_or_else(|| panic!("{folder} has no file that ends with {ending}"))
+        paths
+            .find(fits)
+            .unwrap_or_else(|| panic!("{folder} has no file that ends with {ending}"))
     }
 
     fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
@@ -84,7 +97,11 @@ impl Machine {
 
     /// Runs a command on it that ends with `code` and a document.
     #[track_caller]
-    pub(crate) fn document<A: AsRef<OsStr>>(&self, code: i32, arguments: impl IntoIterator<Item = A>) -> Value {
+    pub(crate) fn document<A: AsRef<OsStr>>(
+        &self,
+        code: i32,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Value {
         let words = arguments.into_iter().map(|word| word.as_ref().to_owned());
         let words: Vec<_> = words.chain(["--output".into(), "json".into()]).collect();
         self.wua(words).ends(code).document()
@@ -116,7 +133,11 @@ impl Machine {
     /// The installed version of a package, and whether it is configured.
     pub(crate) fn installed(&self, package: &str) -> String {
         let (status, version) = self.practice.dpkg_state(package).expect("dpkg knows it");
-        if status == "install ok installed" { version } else { format!("{version} ({status})") }
+        if status == "install ok installed" {
+            version
+        } else {
+            format!("{version} ({status})")
+        }
     }
 
     /// While the gate is closed, the script of `docfinder` waits.
@@ -136,11 +157,17 @@ impl Machine {
 
     /// The event files of its jobs keep the laws, too.
     fn check_jobs(&self) {
-        let Ok(jobs) = fs::read_dir(self.path("var/lib/wua/jobs")) else { return };
+        let Ok(jobs) = fs::read_dir(self.path("var/lib/wua/jobs")) else {
+            return;
+        };
         for job in jobs {
-            let Ok(text) = fs::read_to_string(job.expect("an entry").path().join("events.jsonl")) else { continue };
-            let lines: Vec<Value> =
-                text.lines().map(|line| serde_json::from_str(line).expect("an event file has lines of JSON")).collect();
+            let Ok(text) = fs::read_to_string(job.expect("an entry").path().join("events.jsonl")) else {
+                continue;
+            };
+            let lines: Vec<Value> = text
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("an event file has lines of JSON"))
+                .collect();
             laws::check(&lines, Extent::Job);
         }
     }
@@ -160,7 +187,10 @@ impl Drop for Machine {
 /// The titles of a document's updates, in their order.
 pub(crate) fn titles(document: &Value) -> Vec<String> {
     let updates = document["updates"].as_object().expect("updates by id");
-    let mut titles: Vec<String> = updates.values().map(|update| update["title"].as_str().expect("a title").into()).collect();
+    let mut titles: Vec<String> = updates
+        .values()
+        .map(|update| update["title"].as_str().expect("a title").into())
+        .collect();
     titles.sort();
     titles
 }

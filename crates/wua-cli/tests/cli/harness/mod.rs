@@ -8,4 +8,4 @@ mod schema;
 
 pub(crate) use front::Front;
 pub(crate) use machine::{Machine, titles};
-pub(crate) use run::{Run, run_anywhere};
+pub(crate) use run::{Run, program, run_anywhere};

@@ -26,7 +26,10 @@ pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wua"));
     command
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
         .env("LC_ALL", "C.UTF-8")
         .env("TZ", "UTC")
         .stdin(Stdio::null())
@@ -45,30 +48,59 @@ pub(crate) fn run_anywhere<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = 
 /// Runs a command of which the first `hidden` words are the harness's own.
 pub(crate) fn run(command: &mut Command, hidden: usize) -> Run {
     let output = command.output().expect("the program starts");
-    let words = command.get_args().skip(hidden).map(|word| word.to_string_lossy().into_owned());
+    let words = command
+        .get_args()
+        .skip(hidden)
+        .map(|word| word.to_string_lossy().into_owned());
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks UTF-8");
-    Run::new(words.collect(), output.status.code(), text(output.stdout), text(output.stderr))
+    Run::new(
+        words.collect(),
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 impl Run {
     /// A run that ended by itself, checked.
     pub(crate) fn new(arguments: Vec<String>, code: Option<i32>, out: String, err: String) -> Self {
         let code = code.unwrap_or_else(|| panic!("{arguments:?} was ended by a signal\n{out}\n{err}"));
-        let run = Self { arguments, code, out, err };
-        assert!(EXIT_CODES.contains(&run.code), "{} is no exit code of wua's\n{run}", run.code);
-        assert!(!run.out.contains('\x1b') && !run.err.contains('\x1b'), "no colour belongs into a pipe\n{run}");
+        let run = Self {
+            arguments,
+            code,
+            out,
+            err,
+        };
+        assert!(
+            EXIT_CODES.contains(&run.code),
+            "{} is no exit code of wua's\n{run}",
+            run.code
+        );
+        assert!(
+            !run.out.contains('\x1b') && !run.err.contains('\x1b'),
+            "no colour belongs into a pipe\n{run}"
+        );
         run.check_format();
         run
     }
 
     fn check_format(&self) {
         match self.format() {
-            "json" if !self.out.is_empty() => schema::check(schema::document_of(&self.arguments), &self.document()),
+            "json" if !self.out.is_empty() => {
+                schema::check(schema::document_of(&self.arguments), &self.document())
+            }
             "jsonl" => {
                 let lines = self.lines();
                 let has_result = lines.last().is_some_and(|line| line["event"] == "result");
                 let document = schema::document_of(&self.arguments);
-                laws::check(&lines, if has_result { Extent::Whole(document) } else { Extent::Part });
+                laws::check(
+                    &lines,
+                    if has_result {
+                        Extent::Whole(document)
+                    } else {
+                        Extent::Part
+                    },
+                );
             }
             _ => {}
         }
@@ -77,12 +109,17 @@ impl Run {
             "jsonl" => self.lines().last().is_some_and(|line| line["event"] == "result"),
             _ => return,
         };
-        assert!(has_result || (self.code != 0 && !self.err.is_empty()), "a document or a reason is missing\n{self}");
+        assert!(
+            has_result || (self.code != 0 && !self.err.is_empty()),
+            "a document or a reason is missing\n{self}"
+        );
     }
 
     fn format(&self) -> &str {
         let place = self.arguments.iter().position(|argument| argument == "--output");
-        place.and_then(|place| self.arguments.get(place + 1)).map_or("text", String::as_str)
+        place
+            .and_then(|place| self.arguments.get(place + 1))
+            .map_or("text", String::as_str)
     }
 
     /// Fails unless the run ended with this exit code.
@@ -96,7 +133,10 @@ impl Run {
     #[track_caller]
     pub(crate) fn complains(self, texts: &[&str]) -> Self {
         for text in texts {
-            assert!(self.err.contains(text), "the error output should say {text:?}\n{self}");
+            assert!(
+                self.err.contains(text),
+                "the error output should say {text:?}\n{self}"
+            );
         }
         self
     }
@@ -113,26 +153,34 @@ impl Run {
     /// The one document of `--output json`.
     #[track_caller]
     pub(crate) fn document(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("the output is one document: {error}\n{self}"))
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|error| panic!("the output is one document: {error}\n{self}"))
     }
 
     /// The lines of `--output jsonl`.
     #[track_caller]
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}\n{self}"));
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}\n{self}"));
         self.out.lines().map(parse).collect()
     }
 
     /// The lines of one kind of event.
     #[track_caller]
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
-        self.lines().into_iter().filter(|line| line["event"] == name).collect()
+        self.lines()
+            .into_iter()
+            .filter(|line| line["event"] == name)
+            .collect()
     }
 
     /// The last line of `--output jsonl`.
     #[track_caller]
     pub(crate) fn result(&self) -> Value {
-        let last = self.lines().pop().unwrap_or_else(|| panic!("there are lines\n{self}"));
+        let last = self
+            .lines()
+            .pop()
+            .unwrap_or_else(|| panic!("there are lines\n{self}"));
         assert_eq!(last["event"], "result", "{self}");
         last
     }
@@ -140,7 +188,16 @@ impl Run {
 
 impl std::fmt::Display for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { arguments, code, out, err } = self;
-        write!(f, "wua {} -> {code}\n--- output\n{out}--- error output\n{err}---", arguments.join(" "))
+        let Self {
+            arguments,
+            code,
+            out,
+            err,
+        } = self;
+        write!(
+            f,
+            "wua {} -> {code}\n--- output\n{out}--- error output\n{err}---",
+            arguments.join(" ")
+        )
     }
 }

@@ -6,7 +6,10 @@ use std::sync::OnceLock;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-const TEXT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/output.schema.json"));
+const TEXT: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../docs/output.schema.json"
+));
 
 /// The schema as it is written.
 pub(crate) fn whole() -> Value {
@@ -18,11 +21,22 @@ fn validators() -> &'static BTreeMap<String, Validator> {
     VALIDATORS.get_or_init(|| {
         let whole = whole();
         jsonschema::meta::validate(&whole).expect("the schema is one of draft 2020-12");
-        let listed = whole["anyOf"].as_array().expect("the schema lists its documents").clone();
+        let listed = whole["anyOf"]
+            .as_array()
+            .expect("the schema lists its documents")
+            .clone();
         let validator = |reference: Value| {
-            let name = reference["$ref"].as_str().expect("a reference").trim_start_matches("#/$defs/").to_owned();
-            let part = json!({ "$schema": whole["$schema"], "$defs": whole["$defs"], "$ref": reference["$ref"] });
-            (name, jsonschema::validator_for(&part).expect("every part of the schema is valid"))
+            let name = reference["$ref"]
+                .as_str()
+                .expect("a reference")
+                .trim_start_matches("#/$defs/")
+                .to_owned();
+            let part =
+                json!({ "$schema": whole["$schema"], "$defs": whole["$defs"], "$ref": reference["$ref"] });
+            (
+                name,
+                jsonschema::validator_for(&part).expect("every part of the schema is valid"),
+            )
         };
         listed.into_iter().map(validator).collect()
     })
@@ -30,10 +44,18 @@ fn validators() -> &'static BTreeMap<String, Validator> {
 
 /// Fails unless `value` is what the schema calls `name`.
 pub(crate) fn check(name: &str, value: &Value) {
-    let validator = validators().get(name).unwrap_or_else(|| panic!("the schema does not describe `{name}`"));
-    let faults: Vec<String> =
-        validator.iter_errors(value).map(|error| format!("  {}: {error}", error.instance_path())).collect();
-    assert!(faults.is_empty(), "not what the schema calls `{name}`:\n{}\n{value:#}", faults.join("\n"));
+    let validator = validators()
+        .get(name)
+        .unwrap_or_else(|| panic!("the schema does not describe `{name}`"));
+    let faults: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| format!("  {}: {error}", error.instance_path()))
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "not what the schema calls `{name}`:\n{}\n{value:#}",
+        faults.join("\n")
+    );
 }
 
 /// Every place in the schema that has no description, as pointers. References carry the description of what they mean.

@@ -38,7 +38,10 @@ mod tests {
         make_folder(&deep).expect("made");
         make_folder(&deep).expect("there already");
         for path in [&deep, &folder.path().join("var")] {
-            assert_eq!(fs::metadata(path).expect("exists").permissions().mode() & 0o777, MODE);
+            assert_eq!(
+                fs::metadata(path).expect("exists").permissions().mode() & 0o777,
+                MODE
+            );
         }
     }
 }

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::Path;
 
 use wua_types::{
-    HResult, InstallPlan, Phase, PlannedChange, PlannedUpdate, Update, UpdateDownloadResult, UpdateInstallationResult,
-    UpdateOperation, WaitingFor,
+    HResult, InstallPlan, Phase, PlannedChange, PlannedUpdate, Update, UpdateDownloadResult,
+    UpdateInstallationResult, UpdateOperation, WaitingFor,
 };
 
 use crate::failure::Failure;

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use wua_job::{Installation, InstallationJob, JobBuilder, JobFeed, JobObserver};
 use wua_types::plan::PlanPolicy;
 use wua_types::{
-    HResult, InstallPlan, InstallationImpact, InstallationProgress, InstallationResult, Operation, OperationResultCode,
-    Phase, PlanHash, Progress as _, Truth, Update, UpdateInstallationResult, UpdateOperation,
-    UpdateResult as _,
+    HResult, InstallPlan, InstallationImpact, InstallationProgress, InstallationResult, Operation,
+    OperationResultCode, Phase, PlanHash, Progress as _, Truth, Update, UpdateInstallationResult,
+    UpdateOperation, UpdateResult as _,
 };
 
 use crate::aggregate::{Stopped, aggregate};
@@ -26,8 +26,8 @@ use crate::machine::Machine;
 use crate::order::Order;
 use crate::planner::{self, ContentCheck, Planned};
 use crate::power;
-use crate::space;
 use crate::resume;
+use crate::space;
 use crate::start_error::StartError;
 use crate::state::{OperationRecord, PublicState, State};
 use crate::undo;
@@ -89,10 +89,18 @@ impl UpdateInstaller {
     ///
     /// # Errors
     /// The machine's state or a file system cannot be looked at.
-    pub fn forecast_space(&self, plan: &InstallPlan, updates: &[Update]) -> Result<Vec<space::Forecast>, Failure> {
+    pub fn forecast_space(
+        &self,
+        plan: &InstallPlan,
+        updates: &[Update],
+    ) -> Result<Vec<space::Forecast>, Failure> {
         let mut needs = self.machine.handler.space_needed(plan)?;
         if plan.operation == UpdateOperation::Installation {
-            let wanted = plan.batches.iter().flatten().filter_map(|place| updates.get(*place));
+            let wanted = plan
+                .batches
+                .iter()
+                .flatten()
+                .filter_map(|place| updates.get(*place));
             let wanted: Vec<Update> = wanted.cloned().collect();
             needs.extend(space::of_download(&wanted, &self.machine.folders));
         }
@@ -151,7 +159,12 @@ impl UpdateInstaller {
             .handler
             .may_change()
             .map_err(StartError::NotPermitted)?;
-        self.start(UpdateOperation::Installation, Arc::from([]), Some(consent), observer)
+        self.start(
+            UpdateOperation::Installation,
+            Arc::from([]),
+            Some(consent),
+            observer,
+        )
     }
 
     /// Installs and waits for the result (`Install`).
@@ -301,7 +314,10 @@ impl UpdateInstaller {
     }
 
     fn resume(&self) -> Result<(), StartError> {
-        match resume::resume_lost(&self.machine).map_err(StartError::Unfinished)?.first() {
+        match resume::resume_lost(&self.machine)
+            .map_err(StartError::Unfinished)?
+            .first()
+        {
             Some(&job) => Err(StartError::Busy {
                 holder: format!("job {job}, which was interrupted and is finished now"),
                 job: Some(job),

@@ -55,7 +55,10 @@ impl MachineLock {
         }
         file.set_permissions(Permissions::from_mode(0o600))?;
         sign(path, job)?;
-        Ok(Some(Self { file: Some(file), holder: holder_file(path) }))
+        Ok(Some(Self {
+            file: Some(file),
+            holder: holder_file(path),
+        }))
     }
 
     /// Makes the open file that the parent process held the lock on this process's own lock.
@@ -72,7 +75,10 @@ impl MachineLock {
         }
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         sign(path, job)?;
-        Ok(Self { file: Some(file), holder: holder_file(path) })
+        Ok(Self {
+            file: Some(file),
+            holder: holder_file(path),
+        })
     }
 
     /// The open file that carries the lock, for [`inherit`](Self::inherit) in another process or thread.
@@ -83,7 +89,10 @@ impl MachineLock {
 
 impl AsFd for MachineLock {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_ref().expect("a lock that was handed over is gone").as_fd()
+        self.file
+            .as_ref()
+            .expect("a lock that was handed over is gone")
+            .as_fd()
     }
 }
 
@@ -103,7 +112,10 @@ fn holder_file(lock: &Path) -> PathBuf {
 }
 
 fn sign(lock: &Path, job: Uuid) -> io::Result<()> {
-    let holder = Holder { process: ProcessId::own(), job };
+    let holder = Holder {
+        process: ProcessId::own(),
+        job,
+    };
     let path = holder_file(lock);
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
     serde_json::to_writer(&mut file, &holder)?;
@@ -116,7 +128,11 @@ fn sign(lock: &Path, job: Uuid) -> io::Result<()> {
 /// reservation).
 pub fn holder(path: &Path) -> Option<Holder> {
     let mut text = Vec::new();
-    File::open(holder_file(path)).ok()?.take(4096).read_to_end(&mut text).ok()?;
+    File::open(holder_file(path))
+        .ok()?
+        .take(4096)
+        .read_to_end(&mut text)
+        .ok()?;
     let holder: Holder = serde_json::from_slice(&text).ok()?;
     holder.process.is_alive().then_some(holder)
 }

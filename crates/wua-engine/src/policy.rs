@@ -130,7 +130,10 @@ impl Policy {
             }
         };
         toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let before = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .unwrap_or_default();
             let line = before.matches('\n').count();
             PolicyError::Invalid {
                 path: path.into(),
@@ -167,7 +170,10 @@ mod tests {
         std::fs::write(&path, "[install]\nlongest_bach_seconds = 5\n").expect("file");
         let error = Policy::read(&path).expect_err("a misspelt key");
         let text = error.to_string();
-        assert!(text.ends_with("line 2, key `longest_bach_seconds`, is not understood"), "{text}");
+        assert!(
+            text.ends_with("line 2, key `longest_bach_seconds`, is not understood"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -185,7 +191,10 @@ mod tests {
             let error = Policy::read(&path).expect_err(text);
             assert!(std::error::Error::source(&error).is_none());
             let told = error.to_string();
-            assert!(told.contains("line ") && !told.to_lowercase().contains("secret"), "{told}");
+            assert!(
+                told.contains("line ") && !told.to_lowercase().contains("secret"),
+                "{told}"
+            );
         }
     }
 

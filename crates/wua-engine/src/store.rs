@@ -293,7 +293,9 @@ impl ContentStore {
 
 /// A new name is on the disk only when its folder is.
 fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("write out", folder))
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io_error("write out", folder))
 }
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {

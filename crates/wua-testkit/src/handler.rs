@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use wua_engine::UpdateHandler;
 use wua_engine::failure::Failure;
 use wua_engine::handler::{
-    Batch, BatchContext, BatchEnd, Consent, DownloadContext, Finding, InstalledUpdate, Refusal, Resolution, ResolvedUpdate,
+    Batch, BatchContext, BatchEnd, Consent, DownloadContext, Finding, InstalledUpdate, Refusal, Resolution,
+    ResolvedUpdate,
 };
 use wua_engine::space::SpaceNeed;
 use wua_engine::store::ContentStore;

@@ -71,6 +71,9 @@ fn main() -> Outcome<ExitCode> {
             eprintln!("round {number}: {round:?}: {counts:?}");
         }
     }
+    if counts.failures() > 0 {
+        std::mem::forget(folder);
+    }
     println!(
         "rounds {} (a kill hit something in {}), unfinished after the kill {}, healed by wua {}, healed by plain `dpkg --configure -a` {}; \
          lost updates {}, false results {}, scripts twice at once {}, manual steps {}, hung {}; slowest heal {:.1} s",

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -89,7 +90,8 @@ fn is_script(word: &[u8]) -> bool {
         .any(|end| word.ends_with(end))
 }
 
-/// Kills, without a chance to clean up, those of the tree's processes that are meant. Returns how many there were.
+/// Kills, without a chance to clean up, those of the tree's processes that are meant, and waits until they are gone. Returns how
+/// many there were.
 pub(crate) fn kill(victim: Victim, front: u32, root: &Path) -> usize {
     let is_meant = |process: &Process| match victim {
         Victim::All => process.kind.is_some(),
@@ -103,5 +105,16 @@ pub(crate) fn kill(victim: Victim, front: u32, root: &Path) -> usize {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
+    while meant.iter().any(|process| runs(process.pid)) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     meant.len()
+}
+
+/// Whether a process still has its memory and files: it is neither gone nor a zombie.
+fn runs(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status
+        .rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }

@@ -91,16 +91,12 @@ impl Run {
             }
             "jsonl" => {
                 let lines = self.lines();
-                let has_result = lines.last().is_some_and(|line| line["event"] == "result");
-                let document = schema::document_of(&self.arguments);
-                laws::check(
-                    &lines,
-                    if has_result {
-                        Extent::Whole(document)
-                    } else {
-                        Extent::Part
-                    },
-                );
+                let extent = match lines.last().filter(|line| line["event"] == "result") {
+                    None => Extent::Part,
+                    Some(line) if line.get("problem").is_some() => Extent::Whole("problem"),
+                    Some(_) => Extent::Whole(schema::document_of(&self.arguments)),
+                };
+                laws::check(&lines, extent);
             }
             _ => {}
         }

@@ -3,6 +3,7 @@
 //! Pure. That an update succeeded is decided by states alone (rule I1); error records and texts only say why one did
 //! not.
 
+use wua_types::quote::quote;
 use wua_types::{HResult, OperationResultCode, PlannedChange, UpdateInstallationResult};
 
 use crate::dpkg::{DpkgDatabase, InstalledPackage, PackageState};
@@ -63,12 +64,13 @@ pub(crate) fn failure(
     said: &[String],
     database: &DpkgDatabase,
 ) -> UpdateInstallationResult {
-    let mut message = format!("`{}`: {}", change.name, error.text);
-    if !said.is_empty() {
-        message.push_str(&format!("; it said: {}", said.join(" / ")));
-    }
-    message.push_str("; ");
-    message.push_str(&condition(change, database));
+    let sentence = format!(
+        "`{}`: {}; {}",
+        change.name,
+        error.text,
+        condition(change, database)
+    );
+    let message = quote(&sentence, said);
     UpdateInstallationResult {
         unmapped_result_code: exit_status(&error.text).unwrap_or(0),
         ..UpdateInstallationResult::new(OperationResultCode::Failed, code(&error.text), message)
@@ -82,13 +84,8 @@ pub(crate) fn hung(
     said: &[String],
     database: &DpkgDatabase,
 ) -> UpdateInstallationResult {
-    let mut message = format!("`{}`: {sentence}", change.name);
-    if !said.is_empty() {
-        message.push_str(&format!("; it said: {}", said.join(" / ")));
-    }
-    message.push_str("; ");
-    message.push_str(&condition(change, database));
-    refusal(HResult::WU_E_UH_INSTALLERHUNG, message)
+    let sentence = format!("`{}`: {sentence}; {}", change.name, condition(change, database));
+    refusal(HResult::WU_E_UH_INSTALLERHUNG, quote(&sentence, said))
 }
 
 /// The result of an update that was never reached, or refused, for reasons that are not a package's own.

@@ -375,10 +375,7 @@ impl Ladder<'_, '_, '_> {
         let error = errors.iter().rev().find(|error| is_about(&error.item, package))?;
         let talk = printed(self.driver.batch.folder, &error.tag, LOG_END);
         let said = last_words::of_script(&talk, &error.item);
-        Some(match said.is_empty() {
-            true => error.text.clone(),
-            false => format!("{}; it said: {}", error.text, said.join(" / ")),
-        })
+        Some(wua_types::quote::quote(&error.text, &said))
     }
 }
 

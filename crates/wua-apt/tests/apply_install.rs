@@ -38,7 +38,7 @@ fn a_failing_postinst_and_a_failing_preinst_do_not_take_the_others_with_them() {
     );
     assert!(message.contains("post-installation script"), "{message}");
     assert!(
-        message.contains("it said: words / the reason; version 2 is unpacked but not configured"),
+        message.contains("version 2 is unpacked but not configured; it said: words / the reason"),
         "{message}"
     );
     let (code, message) = record.failure(2);
@@ -47,7 +47,7 @@ fn a_failing_postinst_and_a_failing_preinst_do_not_take_the_others_with_them() {
         (HResult::WU_E_UH_INSTALLERFAILURE, 4)
     );
     assert!(
-        message.contains("it said: preinst says no; version 1 stays installed"),
+        message.contains("version 1 stays installed; it said: preinst says no"),
         "{message}"
     );
 

@@ -116,7 +116,7 @@ fn a_script_that_refuses_leaves_the_update_in_place_and_says_so() {
         (HResult::WU_E_UH_INSTALLERFAILURE, 5)
     );
     assert!(
-        message.contains("still in use") && message.ends_with("version 2 stays installed"),
+        message.contains("version 2 stays installed") && message.ends_with("it said: still in use"),
         "{message}"
     );
     assert!(record.succeeded(1), "{:?}", record.story);

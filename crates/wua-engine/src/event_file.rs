@@ -1,49 +1,42 @@
 //! The file in which a keeper says what happens, one event a line, for any number of followers.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 use wua_types::event::AnyProgress;
+use wua_types::quote::without_quote;
 use wua_types::{EventLine, InstallationProgress, JobEvent};
 
 use crate::failure::Failure;
+use crate::folders::JobFolder;
 
 /// Writes events. Only news: progress that differs from the last in nothing but estimates is left out.
+///
+/// Two files: one with everything, for whoever owns the job, and one without what programs printed, for everybody.
 #[derive(Debug)]
 pub struct EventWriter {
-    file: File,
+    whole: LineFile,
+    public: LineFile,
     job: Uuid,
     last: Option<InstallationProgress>,
-    /// Whether the last line may be half written.
-    torn: bool,
 }
 
 impl EventWriter {
-    /// Opens the file for appending, making it where there is none. A line that an earlier keeper's end cut off ends there.
+    /// Opens the job's files for appending, making them where there are none. A line that an earlier keeper's end cut off ends
+    /// there.
     ///
     /// # Errors
     /// The disk said no.
-    pub fn open(path: &Path, job: Uuid) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o644)
-            .open(path)?;
-        let length = file.metadata()?.len();
-        let mut last = [b'\n'];
-        if length > 0 {
-            file.read_exact_at(&mut last, length - 1)?;
-        }
+    pub fn open(folder: &JobFolder, job: Uuid) -> io::Result<Self> {
         Ok(Self {
-            file,
+            whole: LineFile::open(&folder.events(), 0o600)?,
+            public: LineFile::open(&folder.public_events(), 0o644)?,
             job,
             last: None,
-            torn: last != *b"\n",
         })
     }
 
@@ -88,23 +81,72 @@ impl EventWriter {
             event,
             JobEvent::UpdateFinished { .. } | JobEvent::Completed { .. }
         );
-        let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
-        serde_json::to_writer(
-            &mut line,
-            &EventLine {
-                job: self.job,
-                time: Timestamp::now(),
-                event,
-            },
-        )?;
-        line.push(b'\n');
+        let line = EventLine {
+            job: self.job,
+            time: Timestamp::now(),
+            event,
+        };
+        self.whole.write(&line, durable)?;
+        self.public.write(&published(line), false)
+    }
+}
+
+/// A file of lines, each written whole.
+#[derive(Debug)]
+struct LineFile {
+    file: File,
+    /// Whether the last line may be half written.
+    torn: bool,
+}
+
+impl LineFile {
+    fn open(path: &Path, mode: u32) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(mode)
+            .open(path)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
+        let length = file.metadata()?.len();
+        let mut last = [b'\n'];
+        if length > 0 {
+            file.read_exact_at(&mut last, length - 1)?;
+        }
+        Ok(Self {
+            file,
+            torn: last != *b"\n",
+        })
+    }
+
+    fn write(&mut self, line: &EventLine, durable: bool) -> io::Result<()> {
+        let mut text = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
         // One write a line, so that no follower and no later keeper ever sees two half lines mixed; what a full disk cut off
         // ends there.
-        let written = self.file.write_all(&line);
+        let written = self.file.write_all(&text);
         self.torn = written.is_err();
         written?;
         if durable { self.file.sync_data() } else { Ok(()) }
     }
+}
+
+/// The event as everybody may read it.
+fn published(mut line: EventLine) -> EventLine {
+    match &mut line.event {
+        JobEvent::Progress(AnyProgress::Installation(now)) => {
+            if let Some(waiting) = &mut now.truth.waiting_for {
+                waiting.detail = None;
+            }
+        }
+        JobEvent::UpdateFinished { result, .. } => result.message = without_quote(&result.message).to_owned(),
+        JobEvent::Warning { message, .. } => *message = without_quote(message).to_owned(),
+        JobEvent::Progress(AnyProgress::Download(_))
+        | JobEvent::Started { .. }
+        | JobEvent::Completed { .. } => {}
+    }
+    line
 }
 
 fn same_but_for_estimates(one: &InstallationProgress, other: &InstallationProgress) -> bool {
@@ -122,26 +164,61 @@ fn same_but_for_estimates(one: &InstallationProgress, other: &InstallationProgre
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folders::Folders;
+    use wua_types::HResult;
+
+    fn job() -> (tempfile::TempDir, JobFolder) {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let job = Folders::new(folder.path()).job(Uuid::nil());
+        crate::files::make_folder(job.path()).expect("made");
+        (folder, job)
+    }
+
+    fn warning(message: &str) -> JobEvent {
+        JobEvent::Warning {
+            message: message.into(),
+            hresult: HResult::S_OK,
+        }
+    }
 
     #[test]
     fn a_line_that_a_full_disk_cut_off_spoils_no_other() {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        let path = folder.path().join("events.jsonl");
-        let mut events = EventWriter::open(&path, Uuid::nil()).expect("opens");
-        let warning = || JobEvent::Warning {
-            message: "well".into(),
-            hresult: wua_types::HResult::S_OK,
-        };
+        let (_folder, job) = job();
+        let mut events = EventWriter::open(&job, Uuid::nil()).expect("opens");
         // What a full disk does: half a line, then an error.
-        events.file.write_all(b"{\"event\":\"warn").expect("half a line");
-        let whole = std::mem::replace(&mut events.file, File::open(&path).expect("for reading"));
-        events.say(warning()).expect_err("not writable");
-        events.file = whole;
-        events.say(warning()).expect("written");
-        let text = std::fs::read_to_string(&path).expect("reads");
+        events
+            .whole
+            .file
+            .write_all(b"{\"event\":\"warn")
+            .expect("half a line");
+        let whole = std::mem::replace(
+            &mut events.whole.file,
+            File::open(job.events()).expect("for reading"),
+        );
+        events.say(warning("well")).expect_err("not writable");
+        events.whole.file = whole;
+        events.say(warning("well")).expect("written");
+        let text = std::fs::read_to_string(job.events()).expect("reads");
         let understood = text
             .lines()
             .filter(|line| serde_json::from_str::<EventLine>(line).is_ok());
         assert_eq!((text.lines().count(), understood.count()), (2, 1));
+    }
+
+    #[test]
+    fn what_a_program_printed_is_told_to_the_owner_alone() {
+        let (_folder, job) = job();
+        let mut events = EventWriter::open(&job, Uuid::nil()).expect("opens");
+        let message = wua_types::quote::quote("the script failed", &["password=hunter2".into()]);
+        events.say(warning(&message)).expect("written");
+        let read = |path| std::fs::read_to_string(path).expect("reads");
+        assert!(read(job.events()).contains("hunter2"));
+        let public = read(job.public_events());
+        assert!(
+            public.contains("the script failed") && !public.contains("hunter2"),
+            "{public}"
+        );
+        let mode = |path| std::fs::metadata(path).expect("exists").permissions().mode() & 0o777;
+        assert_eq!((mode(job.events()), mode(job.public_events())), (0o600, 0o644));
     }
 }

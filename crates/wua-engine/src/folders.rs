@@ -86,9 +86,14 @@ impl JobFolder {
         self.path.join("journal.jsonl")
     }
 
-    /// What happens, for every follower.
+    /// What happens, for the owner's followers.
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
+    }
+
+    /// What happens, without what programs printed, for followers who may not act on the machine.
+    pub fn public_events(&self) -> PathBuf {
+        self.path.join("public.jsonl")
     }
 
     /// Who keeps the job: a pid with its start time.

@@ -380,8 +380,13 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn open(folder: &JobFolder) -> io::Result<Self> {
+        // Whoever may not read all reads what is published.
+        let file = File::open(folder.events()).or_else(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => File::open(folder.public_events()),
+            _ => Err(error),
+        })?;
         Ok(Self {
-            file: File::open(folder.events())?,
+            file,
             rest: Vec::new(),
         })
     }

@@ -154,7 +154,7 @@ pub fn run(machine: &Machine, job: Uuid, lock: File) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(cannot("read the event file")(error)),
     };
-    let mut events = EventWriter::open(&folder.events(), job).map_err(cannot("open the event file"))?;
+    let mut events = EventWriter::open(&folder, job).map_err(cannot("open the event file"))?;
     let (journal, past) = Journal::open(&folder.journal(), job, &order.plan.hash().to_string())
         .map_err(|error| Failure::because(error.code(), "cannot keep the job", error))
         .inspect_err(|failure| events.give_up(failure))?;

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
+use wua_types::quote::without_quote;
 use wua_types::{HResult, Update, UpdateHistoryEntry, UpdateId};
 
 use crate::files::make_folder;
@@ -435,7 +436,11 @@ impl State {
             move |source| StateError::Io { action, path, source }
         };
         let folder = self.public.parent().unwrap_or(Path::new("."));
-        let text = json(&self.public(PUBLIC_HISTORY as i64)?);
+        let mut published = self.public(PUBLIC_HISTORY as i64)?;
+        for entry in &mut published.history {
+            entry.message = without_quote(&entry.message).to_owned();
+        }
+        let text = json(&published);
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io("write beside"))?;
         file.write_all(text.as_bytes()).map_err(io("write"))?;
         file.as_file()

@@ -14,6 +14,7 @@ pub mod percent;
 pub mod plan;
 pub mod practice;
 pub mod progress;
+pub mod quote;
 pub mod result;
 pub mod service;
 pub mod update;

@@ -188,6 +188,10 @@ impl Round {
             kill(victim, healer.id(), practice.root());
             finish(&mut healer, counts)?;
         }
+        if !matches!(self.victim, Victim::Follower | Victim::Keeper | Victim::All) {
+            // The job lives and ends by itself; whoever came before that would only be told to wait.
+            finish(&mut front, counts)?;
+        }
         let healer = if self.repair { &["repair"][..] } else { job };
         let begun = Instant::now();
         let mut healing = practice.start(healer)?;

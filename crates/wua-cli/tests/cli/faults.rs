@@ -131,7 +131,7 @@ fn updates_that_fail_leave_the_others_alone_and_are_explained() {
     );
     assert_eq!(status["busy"], Value::Null);
     machine.wua(["history"]).ends(0).says(&[
-        "the table of disks",
+        "cannot be converted",
         "restart needed",
         "kept your /etc/gatewarden",
     ]);

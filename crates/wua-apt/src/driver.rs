@@ -236,7 +236,8 @@ impl<'a, 'b> Driver<'a, 'b> {
         self.wait_for(what, None, cx);
     }
 
-    /// Runs a program to its end as soon as the locks are free; again where somebody else took them first.
+    /// Runs a program to its end as soon as nothing works on the packages any more and the locks are free; again where somebody
+    /// else took them first.
     pub(crate) fn run(
         &mut self,
         mut tag: String,
@@ -244,6 +245,8 @@ impl<'a, 'b> Driver<'a, 'b> {
         cx: &mut dyn BatchContext,
     ) -> Result<Ended, Failure> {
         loop {
+            // Also between two runs of one batch: where dpkg was killed, its script runs on and no lock tells of it.
+            self.wait_for_survivors(cx)?;
             self.wait_for_locks(cx)?;
             self.tell_changing(cx);
             let mut run = Run::start(self.batch.folder, &tag, command).map_err(failure)?;

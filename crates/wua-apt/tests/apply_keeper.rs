@@ -110,3 +110,28 @@ fn a_run_survives_its_keeper_and_is_followed_by_the_next() {
         record.story
     );
 }
+
+#[test]
+fn a_script_that_outlives_its_dpkg_is_waited_for_and_never_runs_twice_at_once() {
+    let script = "cd \"$DPKG_ROOT\"; mkdir busy || touch twice\n\
+                  if [ ! -e killed ]; then touch killed; kill -9 \"$PPID\"\n\
+                  n=0; while [ ! -e go ] && [ $n -lt 2000 ]; do sleep 0.01; n=$((n+1)); done; fi\n\
+                  rmdir busy";
+    let scene = Scene::new(vec![
+        vec![upgrade("slow", |new| new.script(Script::Postinst, script))],
+        vec![upgrade("other", |new| new)],
+    ]);
+    let mut record = Record::on_waiting(|wait| {
+        if wait.what == "the end of an interrupted run" {
+            scene.write("go", "");
+        }
+        Want::Nothing
+    });
+    assert_eq!(scene.install(&mut record).expect("applied"), BatchEnd::Done);
+    assert!(
+        scene.exists("killed") && !scene.exists("twice"),
+        "{:?}",
+        record.story
+    );
+    assert!(record.succeeded(0) && record.succeeded(1), "{:?}", record.story);
+}

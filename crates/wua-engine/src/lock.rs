@@ -10,11 +10,20 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
 use crate::process::ProcessId;
+
+/// How long a holder that is not known may hold the lock before it counts as held. Threads of a killed process may outlive its
+/// entry in `/proc` a little.
+const GOING: Duration = Duration::from_secs(2);
+
+/// How often it is looked meanwhile.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Who holds the lock, as the file beside it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -36,11 +45,24 @@ pub struct MachineLock {
 }
 
 impl MachineLock {
-    /// Takes the lock for `job` without waiting; `None` where somebody else holds it.
+    /// Takes the lock for `job`; `None` where somebody else holds it. Waits, at most [`GOING`], for a holder that is not known:
+    /// one that has not signed yet, or that was killed and still is going away.
     ///
     /// # Errors
     /// The lock file cannot be made or opened.
     pub fn take(path: &Path, job: Uuid) -> io::Result<Option<Self>> {
+        let begun = Instant::now();
+        loop {
+            let lock = Self::take_at_once(path, job)?;
+            if lock.is_some() || holder(path).is_some() || begun.elapsed() >= GOING {
+                return Ok(lock);
+            }
+            // The kernel tells nobody that a lock is free.
+            thread::sleep(LOOK);
+        }
+    }
+
+    fn take_at_once(path: &Path, job: Uuid) -> io::Result<Option<Self>> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -161,6 +183,23 @@ mod tests {
         );
         drop(lock);
         assert_eq!(holder(&path), None);
+    }
+
+    #[test]
+    fn a_holder_that_nobody_knows_is_waited_for_a_moment() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("lock");
+        // As a killed keeper leaves it whose last thread is still going away.
+        let dying = MachineLock::take(&path, Uuid::from_u128(1))
+            .expect("no error")
+            .expect("free")
+            .hand_over();
+        fs::remove_file(holder_file(&path)).expect("removed");
+        thread::scope(|scope| {
+            let next = scope.spawn(|| MachineLock::take(&path, Uuid::from_u128(2)));
+            drop(dying);
+            assert!(next.join().expect("no panic").expect("no error").is_some());
+        });
     }
 
     #[test]

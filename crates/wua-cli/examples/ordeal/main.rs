@@ -1,9 +1,12 @@
 //! The ordeal: kills wua, apt, dpkg and maintainer scripts at random instants of real jobs on practice machines, and looks whether
 //! one more wua command makes the machine whole. `cargo run --release -p wua-cli --example ordeal -- --rounds N --seed S`
 //!
-//! The judge does not ask wua: it reads dpkg's states and compares installed files with what their packages hold. In every other
-//! round the machine that the kill left is also given to plain `dpkg --configure -a`, for comparison, before wua gets it; in the
-//! rounds between wua has to cope while survivors still run.
+//! The judge does not ask wua: it reads dpkg's states and compares installed files with those that plain apt-get installed. In
+//! every other round the healer comes while survivors still run. Each upgrade is also done by plain apt-get, killed in the same way
+//! at the same instant, and then given to `dpkg --configure -a`, which is all that the peers do.
+//!
+//! With `--root TREE` the machine is a copy of a real root that has pending updates, for which the program needs root's rights.
+//! A machine that a round leaves otherwise than promised is put aside, and its place is told.
 
 #![expect(
     clippy::print_stdout,
@@ -12,18 +15,20 @@
 )]
 
 mod chance;
+mod expected;
+mod ground;
 mod judge;
 mod practice;
 mod victims;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
-use crate::judge::{Verdict, judge};
-use crate::practice::{Practice, Snapshot};
+use crate::ground::{Ground, Length, Snapshot, opposite};
+use crate::judge::judge;
 use crate::victims::{Victim, kill, processes_of};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -35,9 +40,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Counts {
     rounds: u32,
     killed: u32,
+    /// The kill left the machine unfinished, seen where wua did not get at it at once.
     unfinished: u32,
-    healed_by_wua: u32,
-    healed_by_configure: u32,
+    healed: u32,
+    /// The same kills at plain apt-get.
+    plain: u32,
+    plain_unfinished: u32,
+    plain_healed: u32,
     lost: u32,
     lies: u32,
     doubled: u32,
@@ -50,6 +59,7 @@ struct Options {
     rounds: u32,
     seed: u64,
     wua: PathBuf,
+    root: Option<PathBuf>,
 }
 
 fn main() -> Outcome<ExitCode> {
@@ -57,37 +67,51 @@ fn main() -> Outcome<ExitCode> {
     println!("ordeal: {} rounds, seed {}", options.rounds, options.seed);
     let mut chance = Chance::new(options.seed);
     let folder = tempfile::Builder::new().prefix("wua-ordeal-").tempdir()?;
-    let practice = Practice::make(folder.path(), &options.wua)?;
-    let lengths = [
-        practice.length_of(Snapshot::Old)?,
-        practice.length_of(Snapshot::New)?,
-    ];
+    let ground = Ground::make(folder.path(), &options.wua, options.root.as_deref())?;
+    let lengths = [ground.length_of(Snapshot::Old)?, ground.length_of(Snapshot::New)?];
+    let plain_length = ground.plain_length()?;
     let mut counts = Counts::default();
     for number in 0..options.rounds {
         let round = Round::draw(&mut chance, number, &lengths);
         let before = counts.failures();
-        round.run(&practice, &mut counts)?;
+        round.run(&ground, &mut counts)?;
         if counts.failures() > before {
-            eprintln!("round {number}: {round:?}: {counts:?}");
+            let place = ground.put_aside(number)?;
+            eprintln!("round {number}: {round:?}; the machine is in {}", place.display());
+        }
+        if round.from == Snapshot::Old {
+            let share = round.instant.as_secs_f64() / lengths[Snapshot::Old as usize].whole.as_secs_f64();
+            let (unfinished, healed) =
+                ground.baseline(round.victim.without_wua(), plain_length.mul_f64(share))?;
+            counts.plain += 1;
+            counts.plain_unfinished += u32::from(unfinished);
+            counts.plain_healed += u32::from(healed);
         }
     }
     if counts.failures() > 0 {
-        std::mem::forget(folder);
+        // What was put aside is worth a look.
+        let _ = folder.keep();
     }
     println!(
-        "rounds {} (a kill hit something in {}), unfinished after the kill {}, healed by wua {}, healed by plain `dpkg --configure -a` {}; \
-         lost updates {}, false results {}, scripts twice at once {}, manual steps {}, hung {}; slowest heal {:.1} s",
+        "rounds {} (a kill hit something in {}), left unfinished by the kill {}, healed by one more command {}; lost updates {}, false \
+         results {}, scripts twice at once {}, manual steps {}, hung {}; slowest heal {:.1} s",
         counts.rounds,
         counts.killed,
         counts.unfinished,
-        counts.healed_by_wua,
-        counts.healed_by_configure,
+        counts.healed,
         counts.lost,
         counts.lies,
         counts.doubled,
         counts.manual,
         counts.hung,
         counts.slowest.as_secs_f64(),
+    );
+    println!(
+        "the same kills at plain apt-get: rounds {}, left unfinished {}, healed by `dpkg --configure -a` {}, manual steps {}",
+        counts.plain,
+        counts.plain_unfinished,
+        counts.plain_healed,
+        counts.plain_unfinished - counts.plain_healed,
     );
     Ok(if counts.failures() == 0 {
         ExitCode::SUCCESS
@@ -106,7 +130,8 @@ fn options() -> Outcome<Options> {
     let mut options = Options {
         rounds: 20,
         seed: std::process::id().into(),
-        wua: practice::beside_this_program()?,
+        wua: beside_this_program()?,
+        root: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -115,10 +140,18 @@ fn options() -> Outcome<Options> {
             "--rounds" => options.rounds = value.parse()?,
             "--seed" => options.seed = value.parse()?,
             "--wua" => options.wua = value.into(),
-            _ => return Err(format!("`{word}` is not known; --rounds, --seed and --wua are").into()),
+            "--root" => options.root = Some(value.into()),
+            _ => return Err(format!("`{word}` is not known; --rounds, --seed, --wua and --root are").into()),
         }
     }
     Ok(options)
+}
+
+/// The `wua` that was built with this program.
+fn beside_this_program() -> Outcome<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().and_then(Path::parent);
+    Ok(folder.ok_or("this program has no folder")?.join("wua"))
 }
 
 /// What one round does; drawn beforehand, so that it can be told and repeated.
@@ -133,12 +166,12 @@ struct Round {
     again: Option<(Victim, Duration)>,
     /// Whether the healer is `wua repair`; else it is simply the job again.
     repair: bool,
-    /// Whether survivors may end first, and plain dpkg gets its chance on a copy.
-    compare: bool,
+    /// Whether survivors may end before the healer comes.
+    patient: bool,
 }
 
 impl Round {
-    fn draw(chance: &mut Chance, number: u32, lengths: &[practice::Length; 2]) -> Self {
+    fn draw(chance: &mut Chance, number: u32, lengths: &[Length; 2]) -> Self {
         let from = if chance.below(10) < 7 {
             Snapshot::Old
         } else {
@@ -164,28 +197,28 @@ impl Round {
             instant,
             again,
             repair: chance.below(2) == 0,
-            compare: number.is_multiple_of(2),
+            patient: number.is_multiple_of(2),
         }
     }
 
-    fn run(&self, practice: &Practice, counts: &mut Counts) -> Outcome<()> {
+    fn run(&self, ground: &Ground, counts: &mut Counts) -> Outcome<()> {
         counts.rounds += 1;
-        practice.restore(self.from)?;
-        let job = practice.job_of(self.from);
-        let mut front = practice.start(job)?;
+        ground.restore(self.from)?;
+        let job = ground.job_of(self.from);
+        let judge = || judge(ground.root(), ground.expected());
+        let mut front = ground.start(job)?;
         std::thread::sleep(self.instant);
-        counts.killed += u32::from(kill(self.victim, front.id(), practice.root()) > 0);
+        counts.killed += u32::from(kill(self.victim, front.id(), ground.root()) > 0);
         let mut unfinished = false;
-        if self.compare {
-            wait_for_silence(practice, &mut front, counts)?;
-            unfinished = !judge(practice)?.is_whole;
+        if self.patient {
+            counts.hung += u32::from(!wait_for_silence(ground.root(), Some(&mut front))?);
+            unfinished = !judge()?.is_whole();
             counts.unfinished += u32::from(unfinished);
-            counts.healed_by_configure += u32::from(unfinished && practice.configure_copy()?);
         }
         if let Some((victim, instant)) = self.again {
-            let mut healer = practice.start(&["repair"])?;
+            let mut healer = ground.start(&["repair"])?;
             std::thread::sleep(instant);
-            kill(victim, healer.id(), practice.root());
+            kill(victim, healer.id(), ground.root());
             finish(&mut healer, counts)?;
         }
         if !matches!(self.victim, Victim::Follower | Victim::Keeper | Victim::All) {
@@ -194,30 +227,34 @@ impl Round {
         }
         let healer = if self.repair { &["repair"][..] } else { job };
         let begun = Instant::now();
-        let mut healing = practice.start(healer)?;
+        let mut healing = ground.start(healer)?;
         finish(&mut healing, counts)?;
         counts.slowest = counts.slowest.max(begun.elapsed());
         finish(&mut front, counts)?;
-        wait_for_silence(practice, &mut front, counts)?;
-        let healed = judge(practice)?;
-        counts.healed_by_wua += u32::from(unfinished && healed.is_whole);
-        counts.manual += u32::from(!healed.is_whole);
-        counts.lies += practice.false_results(&healed)?;
-        // Whatever the kill cost, the job done again must bring everything where it belongs.
-        let mut next = practice.start(job)?;
-        finish(&mut next, counts)?;
-        let end = judge(practice)?;
-        counts.lost += self.lost(&end);
-        counts.doubled += practice.doubled();
-        Ok(())
-    }
-
-    fn lost(&self, end: &Verdict) -> u32 {
-        let wanted = if self.from == Snapshot::Old { "2" } else { "1" };
-        end.versions
+        counts.hung += u32::from(!wait_for_silence(ground.root(), Some(&mut front))?);
+        let healed = judge()?;
+        counts.healed += u32::from(unfinished && healed.is_whole());
+        counts.manual += u32::from(!healed.is_whole());
+        healed
+            .troubles
             .iter()
-            .filter(|(name, version)| !practice::is_extra(name) && version.as_str() != wanted)
-            .count() as u32
+            .for_each(|trouble| eprintln!("  after one more command: {trouble}"));
+        let lies = ground.false_results(self.from, &healed)?;
+        lies.iter().for_each(|lie| eprintln!("  false: {lie}"));
+        counts.lies += lies.len() as u32;
+        // Whatever the kill cost, the job done again must bring everything where it belongs.
+        let mut next = ground.start(job)?;
+        finish(&mut next, counts)?;
+        let (end, expected) = (judge()?, ground.expected());
+        let lost = expected
+            .changed()
+            .filter(|name| !end.is_at(name, opposite(self.from), expected));
+        for name in lost {
+            eprintln!("  lost: {name}");
+            counts.lost += 1;
+        }
+        counts.doubled += ground.doubled();
+        Ok(())
     }
 }
 
@@ -235,21 +272,23 @@ fn finish(child: &mut Child, counts: &mut Counts) -> Outcome<()> {
     Ok(())
 }
 
-/// Waits until nothing works on the practice machine any more.
-fn wait_for_silence(practice: &Practice, front: &mut Child, counts: &mut Counts) -> Outcome<()> {
+/// Waits until nothing works on the machine any more; whether that came to be.
+fn wait_for_silence(root: &Path, mut front: Option<&mut Child>) -> Outcome<bool> {
     let limit = Instant::now() + PATIENCE;
     loop {
         // A follower that waits for a lost keeper is no work.
-        let _ = front.try_wait()?;
-        let working = processes_of(practice.root())
+        let follower = front
+            .as_mut()
+            .map(|front| front.try_wait().map(|_| front.id()))
+            .transpose()?;
+        let working = processes_of(root)
             .into_iter()
-            .any(|process| process.pid != front.id() && process.is_worker());
+            .any(|process| Some(process.pid) != follower && process.is_worker());
         if !working {
-            return Ok(());
+            return Ok(true);
         }
         if Instant::now() > limit {
-            counts.hung += 1;
-            return Ok(());
+            return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -26,6 +26,14 @@ impl Victim {
         Self::Script,
         Self::All,
     ];
+
+    /// Who stands for it where apt-get works alone.
+    pub(crate) fn without_wua(self) -> Self {
+        match self {
+            Self::Follower | Self::Keeper => Self::AptGet,
+            other => other,
+        }
+    }
 }
 
 /// A process that works on the tree.
@@ -71,11 +79,12 @@ fn look(pid: u32, needle: &[u8]) -> Option<Process> {
         b"wua" => Some(Victim::Follower),
         b"apt-get" => Some(Victim::AptGet),
         b"dpkg" => Some(Victim::Dpkg),
+        // dpkg names a script by its place in the tree, or, in a changed root, below that.
         _ if words
             .iter()
             .skip(1)
             .take(1)
-            .any(|word| contains(word) && is_script(word)) =>
+            .any(|word| (contains(word) || word.starts_with(b"/var/lib/dpkg/")) && is_script(word)) =>
         {
             Some(Victim::Script)
         }

@@ -24,7 +24,7 @@ use crate::text::{count, one_line};
 const INSTALLED: &str = "IsInstalled=1";
 
 pub(crate) fn download(front: &Front, arguments: &ActArguments) -> Result<Exit, Problem> {
-    let mut work = match begin(front, arguments, "download", || Ok(()))? {
+    let mut work = match begin(front, arguments, Operation::Download)? {
         Begun::Work(work) => work,
         Begun::Over(exit) => return Ok(exit),
     };
@@ -33,7 +33,7 @@ pub(crate) fn download(front: &Front, arguments: &ActArguments) -> Result<Exit, 
 }
 
 pub(crate) fn install(front: &Front, arguments: &ActArguments) -> Result<Exit, Problem> {
-    let mut work = match begin(front, arguments, "install", || super::repair::heal_first(front))? {
+    let mut work = match begin(front, arguments, Operation::Install)? {
         Begun::Work(work) => work,
         Begun::Over(exit) => return Ok(exit),
     };
@@ -60,19 +60,16 @@ enum Begun<'a> {
     Over(Exit),
 }
 
-/// The beginning of `download` and `install`: may the caller, what is chosen, does the plan fit. `prepare` runs before the
-/// search, on a machine that may be changed.
-fn begin<'a>(
-    front: &'a Front,
-    arguments: &ActArguments,
-    command: &str,
-    prepare: impl FnOnce() -> Result<(), Problem>,
-) -> Result<Begun<'a>, Problem> {
+/// The beginning of `download` and `install`: may the caller, what is chosen, does the plan fit. On a machine that is going to be
+/// changed, what an earlier interruption left is healed first, also where nothing is to be done otherwise.
+fn begin<'a>(front: &'a Front, arguments: &ActArguments, operation: Operation) -> Result<Begun<'a>, Problem> {
     need_selection(&arguments.selection)?;
     if !arguments.plan.what_if {
-        front.need_permission(command)?;
+        front.need_permission(operation.word())?;
         front.finish_lost()?;
-        prepare()?;
+        if operation == Operation::Install {
+            super::repair::heal_first(front)?;
+        }
     }
     let (selected, result) = choose(front, &arguments.selection, arguments.refresh)?;
     if arguments.plan.what_if {
@@ -84,10 +81,13 @@ fn begin<'a>(
         &selected.chosen,
         arguments.plan.plan,
     )?;
-    match Work::begin(front, selected) {
-        Some(work) => Ok(Begun::Work(work)),
-        None => nothing_to_do(front, &arguments.selection, result).map(Begun::Over),
+    if let Some(work) = Work::begin(front, selected) {
+        return Ok(Begun::Work(work));
     }
+    if operation == Operation::Install {
+        super::repair::heal_at_least(front)?;
+    }
+    nothing_to_do(front, &arguments.selection, result).map(Begun::Over)
 }
 
 pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result<Exit, Problem> {
@@ -133,6 +133,7 @@ pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result
         arguments.plan.plan,
     )?;
     let Some(mut work) = Work::begin(front, selected) else {
+        super::repair::heal_at_least(front)?;
         return nothing_to_do(
             front,
             &selection,

@@ -1,7 +1,7 @@
 //! `wua doctor` and `wua repair`: what is wrong with the machine's packages, and healing it.
 //!
 //! Looking touches nothing and needs no rights. Healing is a job of the keeper, so it outlives this command and can be attached
-//! to; before an installation it runs only where the plan could not be made otherwise.
+//! to; before an installation it runs only where the plan could not be made otherwise, and instead of one that finds nothing to do.
 
 use serde_json::{Value, json};
 use wua_engine::handler::{Consent, Finding, FindingKind};
@@ -101,10 +101,26 @@ pub(crate) fn heal_first(front: &Front) -> Result<(), Problem> {
             FindingKind::HalfInstalled | FindingKind::BrokenDependency
         )
     };
-    if diagnose(front)?.iter().any(stands_in_the_way) {
-        front
-            .screen
-            .warn("the packages are in disorder; they are repaired first.");
+    heal(
+        front,
+        stands_in_the_way,
+        "the packages are in disorder; they are repaired first.",
+    )
+}
+
+/// Repairs where an operation finds nothing to do, so that no job does it on its way.
+pub(crate) fn heal_at_least(front: &Front) -> Result<(), Problem> {
+    let is_healed_by_a_job = |finding: &Finding| finding.kind != FindingKind::Survivor;
+    heal(
+        front,
+        is_healed_by_a_job,
+        "the packages are in disorder; they are repaired.",
+    )
+}
+
+fn heal(front: &Front, concerns: impl Fn(&Finding) -> bool, what: &str) -> Result<(), Problem> {
+    if diagnose(front)?.iter().any(concerns) {
+        front.screen.warn(what);
         carry_out(front, Consent::default())?;
     }
     Ok(())

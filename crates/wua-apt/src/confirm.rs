@@ -282,7 +282,7 @@ struct RawVersion {
     origins: Vec<PackageOrigin>,
 }
 
-fn parse(plan: &[u8]) -> Result<Vec<ConfirmedPackage>, String> {
+pub(crate) fn parse(plan: &[u8]) -> Result<Vec<ConfirmedPackage>, String> {
     let is_plan =
         |line: &&[u8]| memchr::memmem::find(line, b"\"org.debian.apt.hooks.install.pre-prompt\"").is_some();
     let Some(line) = plan.split(|byte| *byte == b'\n').find(is_plan) else {

@@ -238,7 +238,7 @@ pub(crate) struct SeenStep {
 }
 
 /// Reads what the gate wrote down.
-fn seen_steps(seen: &str) -> SeenSteps {
+pub(crate) fn seen_steps(seen: &str) -> SeenSteps {
     let steps = seen.lines().filter_map(|line| {
         let fields: Vec<_> = line.splitn(6, ' ').collect();
         let [name, old, _, new, architecture, file] = fields[..] else {

@@ -14,6 +14,8 @@ mod deb;
 pub mod dpkg;
 mod driver;
 mod fetch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod health;
 mod helper;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use wua_engine::Failure;
 use wua_engine::handler::Batch;
+use wua_engine::seam;
 use wua_engine::store::io_code;
 
 use crate::dpkg::{DpkgDatabase, DpkgError};
@@ -130,14 +131,18 @@ pub(crate) fn is_kernel(package: &str) -> bool {
 
 /// Reads dpkg's database for a decision.
 pub(crate) fn read_database(tree: &AptTree) -> Result<DpkgDatabase, Failure> {
-    DpkgDatabase::read(tree.root()).map_err(|source| {
-        let code = match &source {
-            DpkgError::Unreadable { source, .. } => io_code(source),
-            DpkgError::Damaged { .. } => wua_types::HResult::WU_E_UNEXPECTED,
-        };
-        let sentence = format!("cannot read the package database of `{}`", tree.root().display());
-        Failure::because(code, sentence, source)
-    })
+    let file = || tree.path("var/lib/dpkg/status");
+    let readable = seam::at("read-back").map_err(|source| DpkgError::Unreadable { file: file(), source });
+    readable
+        .and_then(|()| DpkgDatabase::read(tree.root()))
+        .map_err(|source| {
+            let code = match &source {
+                DpkgError::Unreadable { source, .. } => io_code(source),
+                DpkgError::Damaged { .. } => wua_types::HResult::WU_E_UNEXPECTED,
+            };
+            let sentence = format!("cannot read the package database of `{}`", tree.root().display());
+            Failure::because(code, sentence, source)
+        })
 }
 
 #[cfg(test)]

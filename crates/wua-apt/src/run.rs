@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use wua_engine::seam;
 use wua_types::HResult;
 
 use crate::bell::{Bell, session, start_time};
@@ -156,7 +157,8 @@ impl Run {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let place = RecordPlace::reserve(&record_file(folder, tag), &program)?;
-        let child = shell.spawn().map_err(|source| RunError::Start {
+        let start = seam::at("spawn-run").and_then(|()| shell.spawn());
+        let child = start.map_err(|source| RunError::Start {
             program: program.clone(),
             source,
         })?;
@@ -167,7 +169,7 @@ impl Run {
             start_time: start_time(pid).unwrap_or(0),
         };
         // It runs now, so it is followed whatever happens; only a keeper after us would miss the record.
-        if let Err(error) = place.fill(&record) {
+        if let Err(error) = seam::at("run-record").and_then(|()| place.fill(&record)) {
             tracing::error!(pid, %error, "it cannot be written down that the run was started");
         }
         Ok(Self::of(folder, tag, record, Some(child)))

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
     // What is written is readable by all unless it says otherwise, whatever the caller's habits are.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let Arguments { global, command } = Arguments::parse();
+    #[cfg(feature = "seams")]
+    wua_engine::seam::arm(&global.root);
     let level = match (&command, global.verbose) {
         (_, true) => tracing::Level::DEBUG,
         (Command::Job(_), false) => tracing::Level::INFO,

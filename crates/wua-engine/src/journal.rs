@@ -216,7 +216,10 @@ impl Journal {
         let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, record).expect("plain values serialise");
         line.push(b'\n');
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        let written = crate::seam::at("journal")
+            .and_then(|()| self.file.write_all(&line))
+            .and_then(|()| self.file.sync_data())
+            .and_then(|()| crate::seam::at("journal-written"));
         self.torn = written.is_err();
         written.map_err(failed("write", &self.path))
     }

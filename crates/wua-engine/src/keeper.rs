@@ -39,6 +39,7 @@ use crate::machine::{Keeper, Machine};
 use crate::order::Order;
 use crate::process::ProcessId;
 use crate::reporter::Reporter;
+use crate::seam;
 use crate::service_unit;
 use crate::state::State;
 
@@ -55,6 +56,7 @@ const UNIT_START: Duration = Duration::from_secs(30);
 /// The program or thread cannot be started; the lock is let go.
 pub fn start(machine: &Arc<Machine>, job: Uuid, lock: MachineLock) -> io::Result<()> {
     let folder = machine.folders.job(job);
+    seam::at("spawn-keeper")?;
     match &machine.keeper {
         Keeper::Thread => {
             sign(&folder, ProcessId::own())?;
@@ -127,6 +129,7 @@ fn start_unit(machine: &Machine, program: &Path, job: Uuid, lock: MachineLock) -
 
 /// Says who keeps the job, so that followers notice if it goes away.
 fn sign(folder: &JobFolder, keeper: ProcessId) -> io::Result<()> {
+    seam::at("keeper-sign")?;
     let text = serde_json::to_vec(&keeper)?;
     let new = folder.keeper().with_extension("new");
     fs::write(&new, text)?;
@@ -158,18 +161,12 @@ pub fn run(machine: &Machine, job: Uuid, lock: File) -> Result<(), Failure> {
     let (journal, past) = Journal::open(&folder.journal(), job, &order.plan.hash().to_string())
         .map_err(|error| Failure::because(error.code(), "cannot keep the job", error))
         .inspect_err(|failure| events.give_up(failure))?;
-    let mut state = State::open(&machine.folders)
+    let state = State::open(&machine.folders)
         .map_err(|error| Failure::because(error.code(), "cannot open the history", error))
         .inspect_err(|failure| events.give_up(failure))?;
-    if said
+    let is_completed = said
         .iter()
-        .any(|line| matches!(line.event, JobEvent::Completed { .. }))
-    {
-        // All was said; only the operation was not closed.
-        return state
-            .end(job)
-            .map_err(|error| Failure::because(error.code(), "cannot close the operation", error));
-    }
+        .any(|line| matches!(line.event, JobEvent::Completed { .. }));
     let mut reporter = Reporter::new(&order, events, state, journal, folder.abort());
     if !said
         .iter()
@@ -178,6 +175,12 @@ pub fn run(machine: &Machine, job: Uuid, lock: File) -> Result<(), Failure> {
         reporter.started();
     }
     reporter.restore(&past, &said)?;
+    if is_completed {
+        // All was said; only the operation was not closed.
+        return reporter
+            .close()
+            .map_err(|error| Failure::because(error.code(), "cannot close the operation", error));
+    }
     let inhibitor = Inhibitor::hold(machine.folders.root());
     let ended = catch_unwind(AssertUnwindSafe(|| match order.repair {
         Some(_) if past.keepers_without_progress >= KEEPERS_WITHOUT_PROGRESS => {

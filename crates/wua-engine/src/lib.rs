@@ -36,6 +36,7 @@ pub mod power;
 pub mod process;
 mod reporter;
 pub mod resume;
+pub mod seam;
 pub mod searcher;
 pub mod service_manager;
 mod service_unit;

@@ -42,6 +42,7 @@ impl Order {
     /// # Errors
     /// The disk said no.
     pub fn write(&self, folder: &JobFolder) -> io::Result<()> {
+        crate::seam::at("order")?;
         make_folder(folder.path())?;
         let mut file = fs::OpenOptions::new()
             .write(true)

@@ -129,7 +129,15 @@ impl Policy {
                 });
             }
         };
-        toml::from_str(&text).map_err(|error| {
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of a policy; `path` is what errors name.
+    ///
+    /// # Errors
+    /// [`PolicyError::Invalid`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, PolicyError> {
+        toml::from_str(text).map_err(|error| {
             let before = error
                 .span()
                 .and_then(|span| text.get(..span.start))

@@ -22,7 +22,7 @@ use crate::keeper::is_recorded;
 use crate::lock::MachineLock;
 use crate::meter::{Meter, expected_seconds};
 use crate::order::Order;
-use crate::state::{Consequence, InstalledRecord, State};
+use crate::state::{Consequence, InstalledRecord, State, StateError};
 use crate::system;
 
 /// Tells a job's story.
@@ -37,6 +37,8 @@ pub(crate) struct Reporter<'a> {
     is_begun_before: bool,
     results: Vec<Option<UpdateInstallationResult>>,
     begun: BTreeSet<usize>,
+    /// The updates whose results history could not be told.
+    unrecorded: BTreeSet<usize>,
     /// The updates that the handler works on now; it may speak of no other.
     members: BTreeSet<usize>,
     more_to_come: bool,
@@ -66,6 +68,7 @@ impl<'a> Reporter<'a> {
             is_begun_before: false,
             results: vec![None; order.updates.len()],
             begun: BTreeSet::new(),
+            unrecorded: BTreeSet::new(),
             members: BTreeSet::new(),
             more_to_come: true,
             start: Instant::now(),
@@ -306,10 +309,10 @@ impl<'a> Reporter<'a> {
     /// The last event. The operation is finished in the state and the machine's lock is free before followers hear of it, so
     /// that they can begin the next job at once.
     pub(crate) fn completed(mut self, completed: JobEvent, lock: MachineLock) {
-        if let Err(error) = self.state.end(self.order.job) {
+        if let Err(error) = self.close() {
             self.say_warning(
                 error.code(),
-                format!("the job stays listed as unfinished: {error}"),
+                format!("the job stays listed as unfinished, and the next command of wua's closes it: {error}"),
             );
         }
         let Self {
@@ -320,7 +323,26 @@ impl<'a> Reporter<'a> {
         say(&mut events, completed);
     }
 
+    /// Ends the operation in the state, once history knows every result; else it stays unfinished, and the next keeper finds the
+    /// results in the journal.
+    pub(crate) fn close(&mut self) -> Result<(), StateError> {
+        for place in std::mem::take(&mut self.unrecorded) {
+            if let Some(result) = self.results[place].clone() {
+                self.record(place, &result)?;
+            }
+        }
+        self.state.end(self.order.job)
+    }
+
     fn remember(&mut self, place: usize, result: &UpdateInstallationResult) {
+        if let Err(error) = self.record(place, result) {
+            let title = &self.order.updates[place].title;
+            tracing::error!(%title, %error, "a result is not in the history yet");
+            self.unrecorded.insert(place);
+        }
+    }
+
+    fn record(&mut self, place: usize, result: &UpdateInstallationResult) -> Result<(), StateError> {
         let update = &self.order.updates[place];
         let date = Timestamp::now();
         let entry = UpdateHistoryEntry {
@@ -363,13 +385,7 @@ impl<'a> Reporter<'a> {
             UpdateOperation::Uninstallation if changed => Consequence::TakenBack,
             _ => Consequence::None,
         };
-        if let Err(error) = self.state.record(&entry, consequence) {
-            let title = &update.title;
-            self.say_warning(
-                error.code(),
-                format!("the result of `{title}` is missing in the history: {error}"),
-            );
-        }
+        self.state.record(&entry, consequence)
     }
 
     fn show(&mut self) {

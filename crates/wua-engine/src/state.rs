@@ -418,8 +418,17 @@ impl State {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(wrap)?;
         work(&change).map_err(wrap)?;
+        crate::seam::at("state").map_err(|source| StateError::Io {
+            action: "change",
+            path: path.clone(),
+            source,
+        })?;
         change.commit().map_err(wrap)?;
-        self.publish()
+        // The change is made, so its caller must not make it again; what everybody reads is behind until the next one.
+        if let Err(error) = self.publish() {
+            tracing::error!(%error, "the public state is not up to date");
+        }
+        Ok(())
     }
 
     fn publish(&self) -> Result<(), StateError> {
@@ -435,6 +444,7 @@ impl State {
             let path = self.public.clone();
             move |source| StateError::Io { action, path, source }
         };
+        crate::seam::at("public-state").map_err(io("write"))?;
         let folder = self.public.parent().unwrap_or(Path::new("."));
         let mut published = self.public(PUBLIC_HISTORY as i64)?;
         for entry in &mut published.history {

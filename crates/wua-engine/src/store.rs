@@ -170,6 +170,7 @@ impl ContentStore {
         origin: Origin,
     ) -> Result<Content, StoreError> {
         let incoming = self.incoming()?;
+        crate::seam::at("store").map_err(io_error("write into", &incoming))?;
         let mut from = File::open(file).map_err(io_error("open", file))?;
         let mut to = tempfile::Builder::new()
             .prefix(".new-")
@@ -204,6 +205,7 @@ impl ContentStore {
         to.persist(&path)
             .map_err(|error| io_error("create", &path)(error.error))?;
         sync_folder(folder)?;
+        crate::seam::at("store-label").map_err(io_error("label", &path))?;
         self.write_label(&content)?;
         Ok(content)
     }

@@ -11,3 +11,12 @@ mod state;
 pub use database::{DpkgDatabase, DpkgError};
 pub use package::{Conffile, InstalledPackage};
 pub use state::{PackageState, SelectionState, Status, StatusError};
+
+/// Reads an entry as a fuzz target wants it read.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(stanza: crate::stanza::Stanza<'_>) {
+    if let Ok(package::Entry::Package(package)) = InstalledPackage::parse(stanza) {
+        assert!(crate::version::is_version(&package.version));
+        let _ = package.conffiles();
+    }
+}

@@ -38,6 +38,23 @@ pub(crate) fn source_of(field: Option<&str>, package: &str, version: &str) -> (S
     }
 }
 
+/// Reads an index entry as a fuzz target wants it read.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(stanza: crate::stanza::Stanza<'_>) {
+    if let Ok(record) = ArchiveRecord::parse(stanza, Vec::new()) {
+        assert!(crate::version::is_version(&record.version));
+        let _ = record.relations();
+    }
+}
+
+/// Reads a release file and a file of preferences as a fuzz target wants them read.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_file(bytes: &[u8]) {
+    release::Release::parse(bytes);
+    release::offers(bytes, "main/binary-amd64/Packages");
+    preferences::fuzz(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::source_of;

@@ -312,6 +312,16 @@ fn is_part_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
+/// Reads preferences, and asks them about a package.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let mut pins = Pins::default();
+    pins.add_file(bytes, Path::new("fuzz"), &mut Vec::new());
+    for pin in &pins.specific {
+        pin.name.matches("libc6");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,8 +63,13 @@ fn link(store: &ContentStore, change: &PlannedChange, to: &Path) -> Result<(), U
                 )
             }
         })?;
-    // Other file systems, and files of other users, cannot be linked.
     let made = to.parent().map_or(Ok(()), fs::create_dir_all);
+    // What lies there may be the content itself: copied onto itself it would be emptied.
+    let made = made.and_then(|()| match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    });
+    // Other file systems, and files of other users, cannot be linked.
     let made = made.and_then(|()| fs::hard_link(&from, to).or_else(|_| fs::copy(&from, to).map(|_| ())));
     made.map_err(|error| {
         refusal(
@@ -72,4 +77,37 @@ fn link(store: &ContentStore, change: &PlannedChange, to: &Path) -> Result<(), U
             format!("cannot put `{}` in place: {error}", to.display()),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use wua_engine::store::Origin;
+
+    use super::*;
+
+    #[test]
+    fn an_archive_that_is_put_in_place_twice_stays_whole() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let store = ContentStore::new(folder.path().join("store"));
+        let file = folder.path().join("incoming");
+        fs::write(&file, "an archive").expect("written");
+        let content = store
+            .put(&file, None, "deb a all 1", Origin::Downloaded)
+            .expect("stored");
+        let change = PlannedChange {
+            name: "a".into(),
+            architecture: "all".into(),
+            from: None,
+            to: Some("1".into()),
+            archive: Some(content.sha256.clone()),
+        };
+        for _ in 0..2 {
+            link_archives(&store, &[&change], &folder.path().join("archives")).expect("in place");
+        }
+        store.verify(&content.sha256).expect("whole");
+        assert_eq!(
+            fs::read_to_string(folder.path().join("archives/a_1_all.deb")).expect("there"),
+            "an archive"
+        );
+    }
 }

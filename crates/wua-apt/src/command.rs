@@ -115,10 +115,10 @@ pub(crate) fn give_up(tree: &AptTree, packages: &[String]) -> Command {
 }
 
 /// The run that lets apt mend what is broken, and install `requests` again (`apt-get -f install`). `archives` is the folder
-/// of the archives as apt sees it; what is not there, apt fetches. Without `removals` apt refuses to remove anything.
+/// of the archives as apt sees it, all of them. Without `removals` apt refuses to remove anything.
 pub(crate) fn mend(tree: &AptTree, requests: &[OsString], archives: &Path, removals: bool) -> Command {
     let mut command = tree.changing(Program::AptGet);
-    command.args(["-y", "-q", "-f", "--mark-auto"]);
+    command.args(["-y", "-q", "-f", "--no-download", "--mark-auto"]);
     if !requests.is_empty() {
         command.arg("--reinstall");
     }

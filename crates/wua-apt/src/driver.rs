@@ -264,7 +264,12 @@ impl<'a, 'b> Driver<'a, 'b> {
     }
 
     /// The same, while what an interrupted run left is finished.
-    pub(crate) fn repair(&mut self, command: &Command, cx: &mut dyn BatchContext) -> Result<Ended, Failure> {
+    pub(crate) fn repair(
+        &mut self,
+        tag: String,
+        command: &Command,
+        cx: &mut dyn BatchContext,
+    ) -> Result<Ended, Failure> {
         self.repairing = true;
         if let Some(&first) = self
             .batch
@@ -280,7 +285,6 @@ impl<'a, 'b> Driver<'a, 'b> {
                 cx,
             );
         }
-        let tag = self.next_tag();
         let ended = self.run(tag, command, cx);
         self.repairing = false;
         ended

@@ -36,6 +36,7 @@ mod refused;
 mod relations;
 mod repack;
 mod repair;
+mod repair_archives;
 mod repositories;
 mod resolve;
 mod resolve_back;

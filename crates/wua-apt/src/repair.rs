@@ -15,17 +15,19 @@ use wua_engine::store::{ContentStore, io_code};
 use wua_types::{HResult, PlannedChange, UpdateOperation};
 
 use crate::apply::{ApplyOptions, LOG_END};
-use crate::archives::link_archives;
+use crate::archives::{authorised, link_archives};
 use crate::command;
-use crate::confirm::{self, Mode};
+use crate::confirm::{self, ConfirmedPackage, Mode};
 use crate::dpkg::{DpkgDatabase, InstalledPackage};
 use crate::driver::Driver;
+use crate::gate::{Gate, Verdict};
 use crate::health::{self, is_leaving, must_be_unpacked_again, subject};
 use crate::keep_old;
 use crate::last_words;
 use crate::leftovers::Leftovers;
 use crate::outcome;
 use crate::reader::{Reading, Wanted};
+use crate::repair_archives;
 use crate::restart::read_database;
 use crate::run::printed;
 use crate::tree::AptTree;
@@ -69,7 +71,8 @@ pub(crate) fn make_workable(driver: &mut Driver<'_, '_>, cx: &mut dyn BatchConte
     if read_database(driver.tree)?.journal_files() == 0 {
         return Ok(());
     }
-    driver.repair(&command::configure_all(driver.tree), cx)?;
+    let tag = driver.next_tag();
+    driver.repair(tag, &command::configure_all(driver.tree), cx)?;
     // Packages that fail in it are no reason to stop (trap T3), a database that stays unfinished is.
     match read_database(driver.tree)?.journal_files() {
         0 => Ok(()),
@@ -135,8 +138,20 @@ impl Ladder<'_, '_, '_> {
         command: &std::process::Command,
         cx: &mut dyn BatchContext,
     ) -> Result<(), Failure> {
+        let tag = self.driver.next_tag();
+        self.run_tagged(what, tag, command, cx)
+    }
+
+    /// The same, with a mark that the run's other files have already.
+    fn run_tagged(
+        &mut self,
+        what: &str,
+        tag: String,
+        command: &std::process::Command,
+        cx: &mut dyn BatchContext,
+    ) -> Result<(), Failure> {
         self.driver.announce(&format!("the repair of {what}"), cx);
-        let ended = self.driver.repair(command, cx)?;
+        let ended = self.driver.repair(tag, command, cx)?;
         let talk = printed(self.driver.batch.folder, &ended.tag, LOG_END);
         let said = last_words::of_apt(&talk);
         let errors = self.driver.watch.errors.iter().map(|error| &error.text);
@@ -223,6 +238,7 @@ impl Ladder<'_, '_, '_> {
         }));
         self.mend(
             "packages that were interrupted while they were unpacked",
+            packages,
             &requests,
             &tag,
             cx,
@@ -235,18 +251,39 @@ impl Ladder<'_, '_, '_> {
             return Ok(());
         }
         let (tag, ..) = self.archives()?;
-        self.mend("broken dependencies", &[], &tag, cx)
+        self.mend("broken dependencies", &[], &[], &tag, cx)
     }
 
-    /// One `apt-get -f install`, simulated first; archives that the store has are not fetched.
+    /// One `apt-get -f install` that also installs `packages` again, by `requests`: simulated first, its archives provided, and held
+    /// by the gate to what the simulation said.
     fn mend(
         &mut self,
         what: &str,
+        packages: &[InstalledPackage],
         requests: &[OsString],
         tag: &str,
         cx: &mut dyn BatchContext,
     ) -> Result<(), Failure> {
         let folder = self.driver.batch.folder.join(format!("archives-{tag}"));
+        let mended = self.mend_with(what, packages, requests, tag, &folder, cx);
+        if let Err(error) = fs::remove_dir_all(&folder)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(folder = %folder.display(), %error, "archives of a repair are left");
+        }
+        mended
+    }
+
+    fn mend_with(
+        &mut self,
+        what: &str,
+        packages: &[InstalledPackage],
+        requests: &[OsString],
+        tag: &str,
+        folder: &Path,
+        cx: &mut dyn BatchContext,
+    ) -> Result<(), Failure> {
+        let (tree, store) = (self.driver.tree, self.driver.batch.store);
         let inside = self.driver.inside.join(format!("archives-{tag}"));
         // The simulation sees the archives from outside.
         let outer: Vec<OsString> = requests
@@ -256,38 +293,63 @@ impl Ladder<'_, '_, '_> {
                 Err(_) => request.clone(),
             })
             .collect();
-        let result = match confirm::ask(self.driver.tree, &command::mend_question(&outer)) {
+        let plan = match confirm::ask(tree, &command::mend_question(&outer)) {
+            Ok(plan) => plan,
             Err(error) => {
                 self.said = vec![error.to_string()];
-                Ok(())
-            }
-            Ok(plan) => {
-                let removals: Vec<_> = plan
-                    .iter()
-                    .filter(|package| package.mode == Mode::Remove)
-                    .map(|package| format!("`{}`", package.name))
-                    .collect();
-                if !removals.is_empty() && !self.consent.removals {
-                    let list = removals.join(", ");
-                    self.said = vec![format!("APT would remove {list}, which needs your consent")];
-                    Ok(())
-                } else {
-                    for package in &plan {
-                        if let Some(version) = &package.to {
-                            self.link(&package.name, &package.architecture, version, &folder);
-                        }
-                    }
-                    let command = command::mend(self.driver.tree, requests, &inside, self.consent.removals);
-                    self.run(what, &command, cx)
-                }
+                return Ok(());
             }
         };
-        if let Err(error) = fs::remove_dir_all(&folder)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(folder = %folder.display(), %error, "archives of a repair are left");
+        let removals: Vec<_> = plan
+            .iter()
+            .filter(|package| package.mode == Mode::Remove)
+            .map(|package| format!("`{}`", package.name))
+            .collect();
+        if !removals.is_empty() && !self.consent.removals {
+            let list = removals.join(", ");
+            self.said = vec![format!("APT would remove {list}, which needs your consent")];
+            return Ok(());
         }
-        result
+        let mut changes: Vec<PlannedChange> = plan.into_iter().map(planned).collect();
+        // What comes again in the same version is no change to the simulation.
+        let is_planned = |package: &&InstalledPackage| {
+            changes
+                .iter()
+                .any(|change| change.name == package.name && change.architecture == package.architecture)
+        };
+        let again: Vec<_> = packages
+            .iter()
+            .filter(|package| !is_planned(package))
+            .map(again)
+            .collect();
+        changes.extend(again);
+        self.driver
+            .announce(&format!("the archives for the repair of {what}"), cx);
+        let missing = repair_archives::provide(tree, store, &mut changes, cx)?;
+        if changes
+            .iter()
+            .any(|change| change.to.is_some() && change.archive.is_none())
+        {
+            self.said = missing;
+            return Ok(());
+        }
+        if let Err(result) = link_archives(store, &changes.iter().collect::<Vec<_>>(), folder) {
+            self.said = vec![result.message];
+            return Ok(());
+        }
+        let steps = changes.iter().map(|change| authorised(change, &inside)).collect();
+        let gate = Gate::prepare(self.driver.batch.folder, &self.driver.inside, tag, steps)
+            .map_err(crate::driver::failure)?;
+        let mut command = command::mend(tree, requests, &inside, self.consent.removals);
+        gate.guard(&mut command);
+        self.run_tagged(what, tag.to_owned(), &command, cx)?;
+        if let Verdict::Refused(differences) = gate.verdict() {
+            self.said = differences
+                .into_iter()
+                .map(|difference| difference.sentence)
+                .collect();
+        }
+        Ok(())
     }
 
     /// A new folder for the archives of a run: its tag, and its path as we and as apt see it.
@@ -376,6 +438,28 @@ impl Ladder<'_, '_, '_> {
         let talk = printed(self.driver.batch.folder, &error.tag, LOG_END);
         let said = last_words::of_script(&talk, &error.item);
         Some(wua_types::quote::quote(&error.text, &said))
+    }
+}
+
+/// What the simulation says of a package, as a change whose archive is still to be named.
+fn planned(package: ConfirmedPackage) -> PlannedChange {
+    PlannedChange {
+        name: package.name,
+        architecture: package.architecture,
+        from: package.from,
+        to: package.to,
+        archive: None,
+    }
+}
+
+/// The same version once more.
+fn again(package: &InstalledPackage) -> PlannedChange {
+    PlannedChange {
+        name: package.name.clone(),
+        architecture: package.architecture.clone(),
+        from: Some(package.version.clone()),
+        to: Some(package.version.clone()),
+        archive: None,
     }
 }
 

@@ -250,7 +250,7 @@ impl Maker<'_> {
     fn child(&self, source: &str, version: &str, member: &Planned, category: &Category) -> Update {
         let package = &member.package;
         let record = member.record.as_ref();
-        let content = record.and_then(|record| self.content(record));
+        let content = record.and_then(|record| content(record, self.repositories));
         let size = content.as_ref().map_or(0, |content| content.size);
         let is_here = content
             .as_ref()
@@ -283,19 +283,6 @@ impl Maker<'_> {
                 format!("{} {to}", package.name),
             )
         }
-    }
-
-    /// Size and hash are those of the index, which APT verified.
-    fn content(&self, record: &ArchiveRecord) -> Option<DownloadContent> {
-        let url = self
-            .repositories
-            .address(&record.archives.first()?.address, &record.filename)?;
-        let sha256 = Some(record.sha256.clone()).filter(|hash| !hash.is_empty())?;
-        Some(DownloadContent {
-            url,
-            size: record.size,
-            sha256,
-        })
     }
 
     /// What the changelog of any member says, the smallest archive first: all members have the same one or none.
@@ -383,6 +370,17 @@ pub(crate) fn join(plan: &[ConfirmedPackage], records: &Records) -> Vec<Planned>
             }
         })
         .collect()
+}
+
+/// Where the archive of a record is to be had. Size and hash are those of the index, which APT verified.
+pub(crate) fn content(record: &ArchiveRecord, repositories: &Repositories) -> Option<DownloadContent> {
+    let url = repositories.address(&record.archives.first()?.address, &record.filename)?;
+    let sha256 = Some(record.sha256.clone()).filter(|hash| !hash.is_empty())?;
+    Some(DownloadContent {
+        url,
+        size: record.size,
+        sha256,
+    })
 }
 
 #[cfg(test)]

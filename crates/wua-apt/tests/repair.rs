@@ -274,13 +274,38 @@ fn what_is_nowhere_is_named_and_given_up_only_with_consent() {
     assert_healthy(&scene);
 }
 
+#[test]
+fn an_archive_that_is_not_what_the_index_promises_repairs_nothing() {
+    let scene = Scene::new(vec![vec![upgrade("lone", |new| new)]]);
+    forget_store(&scene);
+    interrupt(&scene, "lone");
+    for_archives(scene.machine.archive().root(), |archive| {
+        let mut bytes = fs::read(archive).expect("readable");
+        *bytes.last_mut().expect("not empty") ^= 1;
+        fs::write(archive, bytes).expect("written");
+    });
+    let left = repair(&scene);
+    assert_eq!(kinds(&left), [FindingKind::HalfInstalled]);
+    assert!(
+        left[0]
+            .sentence
+            .contains("is not the archive that the signed index promises"),
+        "{left:?}"
+    );
+    assert_eq!(data(&scene, "lone"), "torn");
+}
+
 fn remove_archives(folder: &Path) {
+    for_archives(folder, |archive| fs::remove_file(archive).expect("removed"));
+}
+
+fn for_archives(folder: &Path, work: impl Fn(&Path) + Copy) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            remove_archives(&path);
+            for_archives(&path, work);
         } else if path.extension().is_some_and(|extension| extension == "deb") {
-            fs::remove_file(path).expect("removed");
+            work(&path);
         }
     }
 }

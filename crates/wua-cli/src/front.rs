@@ -116,7 +116,7 @@ impl Front {
     }
 
     /// Waits for a job until it ends, or until the caller does not want to any more. The first Ctrl-C, or the end of
-    /// `--timeout`, asks the job to stop; the second leaves it.
+    /// `--timeout`, asks the job to stop; the second leaves it, and so does SIGTERM at once.
     pub(crate) fn watch<K: JobKind>(&self, job: &Job<K>) -> Watched {
         let mut deadline = self.deadline;
         let mut interrupted = false;
@@ -129,6 +129,7 @@ impl Front {
             };
             match wake {
                 Ok(Wake::Completed) | Err(RecvTimeoutError::Disconnected) => return Watched::Ended,
+                Ok(Wake::End) => return Watched::Left,
                 Ok(Wake::Interrupt) if interrupted => return Watched::Left,
                 Ok(Wake::Interrupt) => {
                     interrupted = true;

@@ -11,8 +11,10 @@ use signal_hook::iterator::Signals;
 pub(crate) enum Wake {
     /// The job has ended and everything about it was told.
     Completed,
-    /// The caller wants to stop: Ctrl-C, or a request to end.
+    /// The caller wants the job to stop: Ctrl-C.
     Interrupt,
+    /// This program is asked to end (SIGTERM), as by a service manager. Nobody said anything about its job.
+    End,
 }
 
 /// Passes interrupts on to `queue` from now on, instead of ending the program.
@@ -22,8 +24,13 @@ pub(crate) enum Wake {
 pub(crate) fn watch(queue: Sender<Wake>) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::Builder::new().name("wua-signals".into()).spawn(move || {
-        for _ in signals.forever() {
-            if queue.send(Wake::Interrupt).is_err() {
+        for signal in signals.forever() {
+            let wake = if signal == SIGTERM {
+                Wake::End
+            } else {
+                Wake::Interrupt
+            };
+            if queue.send(wake).is_err() {
                 // Nobody listens any more: the command is over, or never began a job.
                 std::process::exit(130);
             }

@@ -160,6 +160,13 @@ pub enum FindingKind {
     Leftover,
 }
 
+impl FindingKind {
+    /// Whether a package manager refuses to plan anything before it is healed.
+    pub fn stops_planning(self) -> bool {
+        matches!(self, Self::HalfInstalled | Self::BrokenDependency)
+    }
+}
+
 /// What the administrator allows a repair to do beyond what it may do by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Consent {

@@ -1,4 +1,5 @@
-//! Installing and taking back (`IUpdateInstaller`): the checks of rule R11 in their order, then a plan, then the keeper.
+//! Installing and taking back (`IUpdateInstaller`): the checks of rule R11 in their order, then the job begins
+//! ([`beginning`](crate::beginning)).
 //!
 //! `start_*` returns as soon as the checks are done; the plan is made in the job. From the checks on, the machine's lock is
 //! held: by this process first, then by the keeper it is handed to.
@@ -8,28 +9,23 @@ use std::thread;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use wua_job::{Installation, InstallationJob, JobBuilder, JobFeed, JobObserver};
+use wua_job::{Installation, InstallationJob, JobBuilder, JobObserver};
 use wua_types::plan::PlanPolicy;
 use wua_types::{
-    HResult, InstallPlan, InstallationImpact, InstallationProgress, InstallationResult, Operation,
-    OperationResultCode, Phase, PlanHash, Progress as _, Truth, Update, UpdateInstallationResult,
-    UpdateOperation, UpdateResult as _,
+    InstallPlan, InstallationImpact, InstallationResult, Operation, PlanHash, Update, UpdateOperation,
 };
 
-use crate::aggregate::{Stopped, aggregate};
+use crate::beginning::Beginning;
 use crate::failure::Failure;
-use crate::follow;
 use crate::handler::Consent;
-use crate::keeper;
 use crate::lock::{self, MachineLock};
 use crate::machine::Machine;
-use crate::order::Order;
 use crate::planner::{self, ContentCheck, Planned};
 use crate::power;
 use crate::resume;
 use crate::space;
 use crate::start_error::StartError;
-use crate::state::{OperationRecord, PublicState, State};
+use crate::state::PublicState;
 use crate::undo;
 
 /// Installs updates and takes them back. Settings changed while a job runs do not reach it (rule R6).
@@ -282,7 +278,7 @@ impl UpdateInstaller {
         let (job, feed, release) = JobBuilder::new(id, verb, Arc::clone(&updates))
             .observer(observer)
             .start()?;
-        let work = Work {
+        let work = Beginning {
             machine: Arc::clone(&self.machine),
             operation,
             updates,
@@ -361,188 +357,4 @@ fn check_exclusive(
         }),
         _ => Ok(()),
     }
-}
-
-/// What the job's own thread does: plan, write down, hand over to the keeper, follow.
-struct Work {
-    machine: Arc<Machine>,
-    operation: UpdateOperation,
-    updates: Arc<[Update]>,
-    /// What a repair may do, if the job is one.
-    repair: Option<Consent>,
-    policy: PlanPolicy,
-    authorized_plan: Option<PlanHash>,
-    client_application_id: String,
-}
-
-/// How far the beginning of a job came.
-enum Begun {
-    /// It has a keeper.
-    Kept,
-    /// The caller wished to stop before anything was written down.
-    Aborted,
-}
-
-impl Work {
-    fn run(self, job: Uuid, lock: MachineLock, feed: JobFeed<Installation>) {
-        let nothing_done = InstallationProgress::nothing_done();
-        let truth = Truth {
-            phase: Phase::Preparing,
-            ..nothing_done.truth.clone()
-        };
-        feed.progress(InstallationProgress {
-            truth,
-            ..nothing_done
-        });
-        match self.begin(job, lock, &feed) {
-            Ok(Begun::Kept) => follow::follow_and_revive(&self.machine, job, feed),
-            Ok(Begun::Aborted) => {
-                let code = OperationResultCode::Aborted;
-                self.end_all(&feed, code, HResult::WU_E_CALL_CANCELLED, "");
-                complete(feed, Stopped::AtRequest);
-            }
-            Err(failure) => self.fail(feed, &failure),
-        }
-    }
-
-    /// Plans, writes down and hands over to the keeper. Where that does not happen, the lock is free when this returns, so
-    /// that whoever hears of the job's end can begin the next one.
-    fn begin(&self, job: Uuid, lock: MachineLock, feed: &JobFeed<Installation>) -> Result<Begun, Failure> {
-        let planned = self.plan()?;
-        self.check_space(&planned)?;
-        if feed.abort_requested() {
-            return Ok(Begun::Aborted);
-        }
-        self.write_down(job, planned).inspect_err(|_| {
-            self.forget(job);
-            let _ = std::fs::remove_dir_all(self.machine.folders.job(job).path());
-        })?;
-        // Before the keeper starts, so that it sees a wish that came before.
-        follow::pass_on_aborts(&self.machine.folders.job(job), feed);
-        keeper::start(&self.machine, job, lock).map_err(|source| {
-            self.forget(job);
-            Failure::because(
-                HResult::WU_E_UNEXPECTED,
-                "cannot start the keeper of the job",
-                source,
-            )
-        })?;
-        Ok(Begun::Kept)
-    }
-
-    fn plan(&self) -> Result<Planned, Failure> {
-        let planned = planner::plan(
-            &self.machine,
-            self.operation,
-            &self.updates,
-            self.policy,
-            ContentCheck::Required,
-        )?;
-        let hash = planned.plan.hash();
-        if let Some(authorized) = self.authorized_plan
-            && authorized != hash
-        {
-            return Err(Failure::new(
-                HResult::WU_E_INVALID_OPERATION,
-                format!(
-                    "the plan is now {hash}, and only {authorized} was authorised: look at `--what-if` again"
-                ),
-            ));
-        }
-        Ok(planned)
-    }
-
-    /// Refuses what there is no room for, before anything is touched. What is to be changed is in the store already.
-    fn check_space(&self, planned: &Planned) -> Result<(), Failure> {
-        if planned.plan.batches.is_empty() {
-            return Ok(());
-        }
-        let mut needs = self.machine.handler.space_needed(&planned.plan)?;
-        needs.push(space::of_records(&self.machine.folders));
-        space::check(&space::forecast(&needs, space::probe)?)
-    }
-
-    fn write_down(&self, job: Uuid, Planned { plan, known }: Planned) -> Result<(), Failure> {
-        let begun = Timestamp::now();
-        let operation = OperationRecord {
-            job,
-            operation: match self.repair {
-                Some(_) => Operation::Repair.word().into(),
-                None => self.operation.to_string(),
-            },
-            begun,
-            titles: self.updates.iter().map(|update| update.title.clone()).collect(),
-            plan_hash: plan.hash().to_string(),
-        };
-        let order = Order {
-            job,
-            begun,
-            plan,
-            updates: self.updates.to_vec(),
-            known,
-            client_application_id: self.client_application_id.clone(),
-            user_id: rustix::process::getuid().as_raw(),
-            repair: self.repair,
-        };
-        let remember = |error: crate::state::StateError| {
-            Failure::because(error.code(), "cannot write down what is going to be done", error)
-        };
-        // The order first: an operation without one could never be finished.
-        order.write(&self.machine.folders.job(job)).map_err(|error| {
-            Failure::because(
-                crate::store::io_code(&error),
-                "cannot write down what is going to be done",
-                error,
-            )
-        })?;
-        State::open(&self.machine.folders)
-            .and_then(|mut state| state.begin(&operation))
-            .map_err(remember)
-    }
-
-    /// An operation that never reached its keeper is not unfinished: nothing was begun.
-    fn forget(&self, job: Uuid) {
-        if let Err(error) = State::open(&self.machine.folders).and_then(|mut state| state.end(job)) {
-            tracing::warn!(%job, %error, "an operation that was not begun stays listed as unfinished");
-        }
-    }
-
-    fn fail(&self, feed: JobFeed<Installation>, failure: &Failure) {
-        if self.repair.is_some() {
-            // There is no update to say it of.
-            feed.warning(failure.sentence(), failure.code());
-        }
-        self.end_all(
-            &feed,
-            OperationResultCode::Failed,
-            failure.code(),
-            &failure.sentence(),
-        );
-        complete(feed, Stopped::No);
-    }
-
-    fn end_all(
-        &self,
-        feed: &JobFeed<Installation>,
-        code: OperationResultCode,
-        hresult: HResult,
-        message: &str,
-    ) {
-        for index in 0..self.updates.len() {
-            feed.update_finished(index, UpdateInstallationResult::ended(code, hresult, message));
-        }
-    }
-}
-
-/// Ends the job with what its updates' results add up to.
-fn complete(feed: JobFeed<Installation>, stopped: Stopped) {
-    let updates: Vec<UpdateInstallationResult> = feed.job().progress().update_results().cloned().collect();
-    let (result_code, hresult) = aggregate(&updates, stopped);
-    let reboot_required = updates.iter().any(|update| update.reboot_required);
-    feed.complete(InstallationResult {
-        result_code,
-        hresult,
-        reboot_required,
-        updates,
-    });
 }

@@ -10,6 +10,7 @@
 
 pub mod aggregate;
 pub mod batches;
+mod beginning;
 pub mod cleaning;
 pub mod downloader;
 pub mod event_file;

@@ -312,7 +312,9 @@ impl<'a> Reporter<'a> {
         if let Err(error) = self.close() {
             self.say_warning(
                 error.code(),
-                format!("the job stays listed as unfinished, and the next command of wua's closes it: {error}"),
+                format!(
+                    "the job stays listed as unfinished, and the next command of wua's closes it: {error}"
+                ),
             );
         }
         let Self {

@@ -9,7 +9,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
@@ -186,6 +187,25 @@ impl PublicState {
     }
 }
 
+/// How long a busy database is waited for.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Switches to a write-ahead log. SQLite waits for nobody in this, so of many who make a database at once some meet the others.
+fn write_ahead(database: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match database.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && begun.elapsed() < BUSY =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            switched => return switched,
+        }
+    }
+}
+
 /// The state database of one machine, open for its owner.
 #[derive(Debug)]
 pub struct State {
@@ -241,10 +261,8 @@ impl State {
         };
         let mut database =
             Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(wrap)?;
-        database.busy_timeout(Duration::from_secs(10)).map_err(wrap)?;
-        database
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(wrap)?;
+        database.busy_timeout(BUSY).map_err(wrap)?;
+        write_ahead(&database).map_err(wrap)?;
         database
             .pragma_update(None, "synchronous", "FULL")
             .map_err(wrap)?;

@@ -32,6 +32,7 @@ pub struct ScriptedHandler {
     gone: Mutex<BTreeSet<UpdateId>>,
     applied: Mutex<Vec<Vec<usize>>>,
     space: Mutex<Vec<SpaceNeed>>,
+    findings: Mutex<Vec<Finding>>,
 }
 
 /// The result of an update that went well.
@@ -81,6 +82,7 @@ impl Default for ScriptedHandler {
             gone: Mutex::default(),
             applied: Mutex::default(),
             space: Mutex::default(),
+            findings: Mutex::default(),
         }
     }
 }
@@ -104,6 +106,11 @@ impl ScriptedHandler {
             download: Box::new(download),
             ..Self::default()
         }
+    }
+
+    /// A machine on which this is wrong until it is repaired; while it stands in the way, nothing can be planned.
+    pub fn ail(&self, finding: Finding) {
+        lock(&self.findings).push(finding);
     }
 
     /// Lets `amend` have the last word on what an operation would change.
@@ -148,6 +155,15 @@ impl ScriptedHandler {
             updates,
             together: Vec::new(),
         };
+        if let Some(finding) = lock(&self.findings)
+            .iter()
+            .find(|finding| finding.kind.stops_planning())
+        {
+            return Err(Failure::new(
+                HResult::WU_E_INVALID_RELATIONSHIP,
+                finding.sentence.clone(),
+            ));
+        }
         (self.amend)(&mut resolution)?;
         Ok(resolution)
     }
@@ -240,7 +256,7 @@ impl UpdateHandler for ScriptedHandler {
     }
 
     fn diagnose(&self, _store: &ContentStore) -> Result<Vec<Finding>, Failure> {
-        Ok(Vec::new())
+        Ok(lock(&self.findings).clone())
     }
 
     fn repair(
@@ -251,7 +267,9 @@ impl UpdateHandler for ScriptedHandler {
         _consent: Consent,
         _cx: &mut dyn BatchContext,
     ) -> Result<Vec<Finding>, Failure> {
-        Ok(Vec::new())
+        let mut findings = lock(&self.findings);
+        findings.retain(|finding| !finding.heals_itself);
+        Ok(findings.clone())
     }
 
     fn restart_required(&self) -> Result<Option<Vec<String>>, Failure> {

@@ -95,15 +95,9 @@ pub(crate) fn repair(front: &Front, arguments: &RepairArguments) -> Result<Exit,
 /// Repairs before an operation whose plan APT refuses to make on a machine in such a state. What is left is told, and the
 /// operation goes on as far as it can.
 pub(crate) fn heal_first(front: &Front) -> Result<(), Problem> {
-    let stands_in_the_way = |finding: &Finding| {
-        matches!(
-            finding.kind,
-            FindingKind::HalfInstalled | FindingKind::BrokenDependency
-        )
-    };
     heal(
         front,
-        stands_in_the_way,
+        |finding| finding.kind.stops_planning(),
         "the packages are in disorder; they are repaired first.",
     )
 }

@@ -132,6 +132,21 @@ fn ctrl_c_twice_leaves_the_job() {
 }
 
 #[test]
+fn a_front_that_is_asked_to_end_leaves_its_job_alone() {
+    let (machine, front, job) = at_the_gate(&[]);
+    front.ask_to_end();
+    front
+        .wait()
+        .ends(6)
+        .complains(&["which goes on", &format!("wua attach {job}")]);
+    let attached = machine.start(["attach", &job]);
+    machine.open_gate();
+    // Nobody wished it to stop.
+    attached.wait().ends(0);
+    assert_eq!(machine.installed("inkpot"), "4.2.2-1");
+}
+
+#[test]
 fn a_running_job_is_stopped_from_elsewhere() {
     let (machine, front, job) = at_the_gate(&[]);
     let answer = machine.json(["abort", &job]);

@@ -5,6 +5,8 @@
 //! `cargo test -p wua-cli --features seams --test seams`. The disks that run full are memory file systems in a mount namespace of the
 //! test's own, for which it needs `unshare`.
 
+#![expect(clippy::print_stdout, reason = "counts for whoever reads the test's output")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

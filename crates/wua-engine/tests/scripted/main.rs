@@ -5,6 +5,7 @@ mod batches;
 mod common;
 mod downloading;
 mod following;
+mod healing;
 mod hostile_handlers;
 mod installing;
 mod keepers_die;

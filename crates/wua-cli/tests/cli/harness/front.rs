@@ -105,6 +105,11 @@ impl Front {
         kill_process(self.as_pid(), Signal::INT).expect("it runs and is ours");
     }
 
+    /// Sends it what a service manager sends to end it.
+    pub(crate) fn ask_to_end(&self) {
+        kill_process(self.as_pid(), Signal::TERM).expect("it runs and is ours");
+    }
+
     /// Ends it at once, as a crash would.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is ours");

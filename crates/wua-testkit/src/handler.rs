@@ -18,6 +18,8 @@ use wua_types::{
     UpdateInstallationResult,
 };
 
+use crate::gate::Gate;
+
 type Apply = dyn Fn(&Batch<'_>, &mut dyn BatchContext) -> Result<BatchEnd, Failure> + Send + Sync;
 type Download = dyn Fn(&[Update], &mut dyn DownloadContext) -> Result<(), Failure> + Send + Sync;
 type Amend = dyn Fn(&mut Resolution) -> Result<(), Failure> + Send + Sync;
@@ -33,6 +35,7 @@ pub struct ScriptedHandler {
     applied: Mutex<Vec<Vec<usize>>>,
     space: Mutex<Vec<SpaceNeed>>,
     findings: Mutex<Vec<Finding>>,
+    before_repair: Mutex<Option<Gate>>,
 }
 
 /// The result of an update that went well.
@@ -83,6 +86,7 @@ impl Default for ScriptedHandler {
             applied: Mutex::default(),
             space: Mutex::default(),
             findings: Mutex::default(),
+            before_repair: Mutex::default(),
         }
     }
 }
@@ -111,6 +115,11 @@ impl ScriptedHandler {
     /// A machine on which this is wrong until it is repaired; while it stands in the way, nothing can be planned.
     pub fn ail(&self, finding: Finding) {
         lock(&self.findings).push(finding);
+    }
+
+    /// Lets the next repair begin only once it is let through `gate`.
+    pub fn stop_repair_at(&self, gate: Gate) {
+        *lock(&self.before_repair) = Some(gate);
     }
 
     /// Lets `amend` have the last word on what an operation would change.
@@ -267,6 +276,9 @@ impl UpdateHandler for ScriptedHandler {
         _consent: Consent,
         _cx: &mut dyn BatchContext,
     ) -> Result<Vec<Finding>, Failure> {
+        if let Some(gate) = lock(&self.before_repair).take() {
+            gate.stop();
+        }
         let mut findings = lock(&self.findings);
         findings.retain(|finding| !finding.heals_itself);
         Ok(findings.clone())

@@ -1,12 +1,9 @@
 //! A machine that is in disorder before a job begins (apt.md 10.2).
 
-use std::sync::mpsc::channel;
-
 use crate::common::*;
 use wua_engine::handler::{Finding, FindingKind};
 use wua_engine::{Folders, jobs};
-use wua_job::Installation;
-use wua_testkit::{Observer, TestMachine};
+use wua_testkit::{TestMachine, gate};
 use wua_types::{HResult, Operation, Phase};
 
 fn broken(heals_itself: bool) -> Finding {
@@ -35,17 +32,17 @@ fn what_keeps_a_plan_from_being_made_is_repaired_as_the_jobs_first_phase() {
     let wanted = updates(&["a"]);
     machine.stock(&wanted);
     machine.handler.ail(broken(true));
-    let (phases, seen) = channel();
-    let observer = Observer::<Installation>::on_progress(move |_, now| {
-        let _ = phases.send(now.truth.phase);
-    });
+    let (gate, key) = gate();
+    machine.handler.stop_repair_at(gate);
     let job = machine
         .installer()
-        .start_install(collection(&wanted), observer.boxed())
+        .start_install(collection(&wanted), None)
         .expect("begins");
+    key.wait();
+    wait_until(&job, |now| now.truth.phase == Phase::Repairing);
+    key.let_pass();
     assert_eq!(ends(&job.wait()), (FINE, vec![FINE]));
     machine.assert_idle();
-    assert!(seen.iter().any(|phase| phase == Phase::Repairing));
     assert_eq!(
         operations(machine.folders()),
         [Operation::Install, Operation::Repair]

@@ -18,6 +18,7 @@ use wua_types::{HResult, PlannedChange, UpdateInstallationResult};
 use crate::archives::{authorised, link_archives};
 use crate::command;
 use crate::confirm;
+use crate::dpkg::DpkgDatabase;
 use crate::driver::{Driver, Ended, failure};
 use crate::gate::{Gate, Verdict};
 use crate::last_words;
@@ -140,7 +141,15 @@ fn attempt(driver: &mut Driver<'_, '_>, group: &[usize], cx: &mut dyn BatchConte
     let next = match (open.is_empty(), changes.is_empty()) {
         (true, _) => Ok(Next::Settled),
         (false, true) => settle(driver, &open, None, cx),
-        (false, false) => run_apt(driver, &open, &changes, &tag, &driver.inside.join(folder), cx),
+        (false, false) => run_apt(
+            driver,
+            &open,
+            &changes,
+            &database,
+            &tag,
+            &driver.inside.join(folder),
+            cx,
+        ),
     };
     // The links have done their work; the content stays in the store.
     if let Err(error) = fs::remove_dir_all(&archives)
@@ -155,6 +164,7 @@ fn run_apt(
     driver: &mut Driver<'_, '_>,
     group: &[usize],
     changes: &[&PlannedChange],
+    database: &DpkgDatabase,
     tag: &str,
     archives: &Path,
     cx: &mut dyn BatchContext,
@@ -171,7 +181,7 @@ fn run_apt(
     })?;
     let authorised: Vec<_> = changes
         .iter()
-        .map(|change| authorised(change, archives))
+        .map(|change| authorised(change, database, archives))
         .collect();
     let gate =
         Gate::prepare(driver.batch.folder, &driver.inside, tag, authorised.clone()).map_err(failure)?;
@@ -268,7 +278,7 @@ fn settle(
 fn own_failure(
     driver: &Driver<'_, '_>,
     update: usize,
-    database: &crate::dpkg::DpkgDatabase,
+    database: &DpkgDatabase,
 ) -> Option<UpdateInstallationResult> {
     let error = *driver.watch.errors_of(update).first()?;
     let change = &driver.watch.packages[error.package?].change;
@@ -310,12 +320,7 @@ fn warn(driver: &mut Driver<'_, '_>, restart_for: Option<String>, cx: &mut dyn B
 }
 
 /// Whether a change is made. Installing the same version again shows in no state: there dpkg's word counts, too.
-fn is_made(
-    driver: &Driver<'_, '_>,
-    update: usize,
-    change: &PlannedChange,
-    database: &crate::dpkg::DpkgDatabase,
-) -> bool {
+fn is_made(driver: &Driver<'_, '_>, update: usize, change: &PlannedChange, database: &DpkgDatabase) -> bool {
     let again = change.from == change.to;
     let was_done = || {
         let mut own = driver

@@ -8,17 +8,24 @@ use wua_engine::Failure;
 use wua_engine::store::{ContentStore, StoreError, io_code};
 use wua_types::{HResult, PlannedChange, UpdateInstallationResult};
 
+use crate::dpkg::DpkgDatabase;
 use crate::gate::Authorised;
+use crate::health::must_be_unpacked_again;
 use crate::outcome::refusal;
 use crate::watch::archive_name;
 
-/// The step of apt's that carries a change out, with its archive in the folder `archives` as apt sees it.
-pub(crate) fn authorised(change: &PlannedChange, archives: &Path) -> Authorised {
+/// The step of apt's that carries a change out on a machine as it stands now, with its archive in the folder `archives` as apt sees
+/// it. Where the first unpacking of a new package was interrupted, dpkg records its version already, and apt takes that for the one
+/// before.
+pub(crate) fn authorised(change: &PlannedChange, database: &DpkgDatabase, archives: &Path) -> Authorised {
     let archive = archive_name(change).zip(change.archive.clone());
+    let begun = database
+        .get(&change.name, &change.architecture)
+        .filter(|package| must_be_unpacked_again(package) && change.to.as_ref() == Some(&package.version));
     Authorised {
         name: change.name.clone(),
         architecture: change.architecture.clone(),
-        old: change.from.clone(),
+        old: begun.map_or_else(|| change.from.clone(), |package| Some(package.version.clone())),
         new: change.to.clone(),
         archive: archive.map(|(name, sha256)| (archives.join(name), sha256)),
     }

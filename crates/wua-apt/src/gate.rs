@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{RunError, write_whole};
-use crate::version;
 
 /// APT finds the options of a hook under its first word, so that is a way to write `/bin/sh` that no other hook begins with:
 /// else ours would change what those are told.
@@ -32,8 +31,8 @@ while IFS= read -r line && [ -n "$line" ]; do :; done
 while read -r name old oldarch oldmulti direction new newarch newmulti file; do
     case $file in
     '**CONFIGURE**') ;;
-    '**REMOVE**') printf '%s\n' "$name $old $direction - $oldarch $file" ;;
-    *) printf '%s\n' "$name $old $direction $new $newarch $file" ;;
+    '**REMOVE**') printf '%s\n' "$name $old - $oldarch $file" ;;
+    *) printf '%s\n' "$name $old $new $newarch $file" ;;
     esac
 done >"$base.steps"
 sort "$base.steps" >"$base.seen.new"
@@ -68,18 +67,9 @@ pub(crate) struct Authorised {
 
 impl Authorised {
     fn line(&self) -> Vec<u8> {
-        let direction = match (&self.old, &self.new) {
-            (Some(old), Some(new)) => match version::compare(old, new) {
-                std::cmp::Ordering::Less => "<",
-                std::cmp::Ordering::Equal => "=",
-                std::cmp::Ordering::Greater => ">",
-            },
-            (None, _) => "<",
-            (Some(_), None) => ">",
-        };
         let or_none = |version: &Option<String>| version.clone().unwrap_or_else(|| "-".into());
         let (old, new) = (or_none(&self.old), or_none(&self.new));
-        let mut line = format!("{} {old} {direction} {new} {} ", self.name, self.architecture).into_bytes();
+        let mut line = format!("{} {old} {new} {} ", self.name, self.architecture).into_bytes();
         match &self.archive {
             Some((path, _)) => line.extend_from_slice(path.as_os_str().as_encoded_bytes()),
             None => line.extend_from_slice(b"**REMOVE**"),
@@ -240,8 +230,8 @@ pub(crate) struct SeenStep {
 /// Reads what the gate wrote down.
 pub(crate) fn seen_steps(seen: &str) -> SeenSteps {
     let steps = seen.lines().filter_map(|line| {
-        let fields: Vec<_> = line.splitn(6, ' ').collect();
-        let [name, old, _, new, architecture, file] = fields[..] else {
+        let fields: Vec<_> = line.splitn(5, ' ').collect();
+        let [name, old, new, architecture, file] = fields[..] else {
             return None;
         };
         let some = |version: &str| (version != "-").then(|| version.to_owned());

@@ -337,7 +337,11 @@ impl Ladder<'_, '_, '_> {
             self.said = vec![result.message];
             return Ok(());
         }
-        let steps = changes.iter().map(|change| authorised(change, &inside)).collect();
+        let database = self.read()?;
+        let steps = changes
+            .iter()
+            .map(|change| authorised(change, &database, &inside))
+            .collect();
         let gate = Gate::prepare(self.driver.batch.folder, &self.driver.inside, tag, steps)
             .map_err(crate::driver::failure)?;
         let mut command = command::mend(tree, requests, &inside, self.consent.removals);

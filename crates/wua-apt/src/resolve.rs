@@ -110,7 +110,9 @@ impl<'a> Wish<'a> {
                     return Err(Refusal::new(HResult::WU_E_NOT_APPLICABLE, why));
                 }
                 Some(std::cmp::Ordering::Greater) => {}
-                Some(std::cmp::Ordering::Equal) if !forced => {}
+                Some(std::cmp::Ordering::Equal)
+                    if !forced && present.is_some_and(|package| package.status.is_settled()) => {}
+                // Once more where that is wished, and where it is not completely there.
                 Some(std::cmp::Ordering::Equal) => {
                     wish.unpacked_bytes += change.installed_size;
                     wish.again.push(PlannedChange {

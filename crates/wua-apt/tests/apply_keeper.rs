@@ -7,12 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Record, Scene, Want, upgrade};
+use common::{Change, Record, Scene, Want, upgrade};
 use wua_apt::apply::{ApplyOptions, apply};
 use wua_apt::tree::AptTree;
 use wua_engine::handler::{Batch, BatchEnd};
 use wua_engine::store::ContentStore;
-use wua_sandbox::Script;
+use wua_sandbox::{Package, Script};
 use wua_types::{PlannedUpdate, UpdateOperation};
 
 const ROOT: &str = "WUA_TEST_KEEPER";
@@ -134,4 +134,32 @@ fn a_script_that_outlives_its_dpkg_is_waited_for_and_never_runs_twice_at_once() 
         record.story
     );
     assert!(record.succeeded(0) && record.succeeded(1), "{:?}", record.story);
+}
+
+#[test]
+fn a_new_package_whose_first_unpacking_was_interrupted_is_installed() {
+    let new = Package::new("extra", "2").file("usr/share/extra/data", "2");
+    let scene = Scene::new(vec![
+        vec![
+            upgrade("main", |new| new.depends("extra")),
+            Change(None, Some(new)),
+        ],
+        vec![upgrade("other", |new| new)],
+    ]);
+    // As dpkg leaves it when it is killed in mid-unpack: the new version is recorded already.
+    let path = scene.machine.root().join("var/lib/dpkg/status");
+    let status = std::fs::read_to_string(&path).expect("status");
+    let architecture = &scene.updates[0].changes[1].architecture;
+    let entry = format!(
+        "Package: extra\nStatus: install reinstreq half-installed\nPriority: optional\nSection: misc\nMaintainer: T <t@example.invalid>\n\
+         Architecture: {architecture}\nVersion: 2\nDescription: torn\n\n"
+    );
+    std::fs::write(&path, format!("{}\n\n{entry}", status.trim_end())).expect("written");
+    let mut record = Record::default();
+    assert_eq!(scene.install(&mut record).expect("applied"), BatchEnd::Done);
+    assert!(record.succeeded(0) && record.succeeded(1), "{:?}", record.story);
+    assert_eq!(
+        (scene.state("extra"), scene.state("main")),
+        ("installed 2".into(), "installed 2".into())
+    );
 }

@@ -30,6 +30,7 @@ mod mapped;
 mod needs;
 mod offers;
 mod outcome;
+pub mod proof;
 pub mod reader;
 mod refresh;
 mod refused;

@@ -12,6 +12,8 @@ use crate::version;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) name: String,
+    /// The architecture that is asked for, or `any`.
+    qualifier: Option<String>,
     constraint: Option<(Operator, String)>,
 }
 
@@ -45,6 +47,11 @@ impl Relation {
         self.constraint.as_ref().map(|(_, bound)| bound.as_str())
     }
 
+    /// The architecture that the relation asks for, or `any`.
+    pub(crate) fn qualifier(&self) -> Option<&str> {
+        self.qualifier.as_deref()
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (name, rest) = match text.split_once('(') {
@@ -52,7 +59,10 @@ impl Relation {
             None => (text.split(['[', '<']).next().unwrap_or_default(), None),
         };
         let name = name.trim();
-        let name = name.split_once(':').map_or(name, |(name, _)| name).to_owned();
+        let (name, qualifier) = match name.split_once(':') {
+            Some((name, qualifier)) => (name.to_owned(), Some(qualifier.to_owned())),
+            None => (name.to_owned(), None),
+        };
         let constraint = match rest {
             Some(rest) => {
                 let inner = rest.split_once(')')?.0.trim();
@@ -70,7 +80,11 @@ impl Relation {
             }
             None => None,
         };
-        (!name.is_empty()).then_some(Self { name, constraint })
+        (!name.is_empty()).then_some(Self {
+            name,
+            qualifier,
+            constraint,
+        })
     }
 }
 
@@ -84,6 +98,14 @@ pub(crate) fn groups(text: &str) -> Vec<Vec<Relation>> {
     text.split(',')
         .map(|group| group.split('|').filter_map(Relation::parse).collect::<Vec<_>>())
         .filter(|group| !group.is_empty())
+        .collect()
+}
+
+/// The same, where every part can be read; else none.
+pub(crate) fn strict(text: &str) -> Option<Vec<Vec<Relation>>> {
+    let groups = text.split(',').filter(|group| !group.trim().is_empty());
+    groups
+        .map(|group| group.split('|').map(Relation::parse).collect())
         .collect()
 }
 

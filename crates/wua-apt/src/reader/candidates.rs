@@ -43,13 +43,14 @@ pub(super) struct Rules<'a> {
     pub(super) native: &'a str,
 }
 
-/// The candidates of the packages on the machine, sorted as those are. `scanned` goes with the rules' indexes.
+/// The candidates of the packages on the machine, sorted as those are, and whether a pin touches any version of those packages.
+/// `scanned` goes with the rules' indexes.
 pub(super) fn candidates(
     installed: &DpkgDatabase,
     scanned: &[&Scanned],
     rules: &Rules<'_>,
     warnings: &mut Vec<ReadWarning>,
-) -> Vec<Candidate> {
+) -> (Vec<Candidate>, bool) {
     let mut offered: HashMap<(Cow<'_, str>, Cow<'_, str>), Vec<Offer<'_>>> = HashMap::new();
     for (file, scanned) in scanned.iter().enumerate() {
         for found in &scanned.found {
@@ -64,6 +65,7 @@ pub(super) fn candidates(
         }
     }
     let mut candidates = Vec::new();
+    let mut has_pins = false;
     for package in installed.present() {
         let architecture = filed_under(Cow::Borrowed(&package.architecture), rules.native);
         let key = (Cow::Borrowed(package.name.as_str()), architecture);
@@ -74,9 +76,9 @@ pub(super) fn candidates(
             name: &package.name,
             architecture: &key.1,
         };
-        candidates.extend(choose(package, key, offers, rules, warnings));
+        candidates.extend(choose(package, key, offers, rules, &mut has_pins, warnings));
     }
-    candidates
+    (candidates, has_pins)
 }
 
 /// APT files packages for all architectures under the native one.
@@ -93,6 +95,7 @@ fn choose(
     key: PackageKey<'_>,
     offers: Vec<Offer<'_>>,
     rules: &Rules<'_>,
+    has_pins: &mut bool,
     warnings: &mut Vec<ReadWarning>,
 ) -> Option<Candidate> {
     let mut list = VersionList::default();
@@ -103,6 +106,10 @@ fn choose(
 
     let status_file = rules.indexes.len();
     let versions: Vec<_> = list.0.iter().map(|entry| entry.for_policy(status_file)).collect();
+    *has_pins = *has_pins
+        || versions
+            .iter()
+            .any(|version| rules.policy.is_pinned(key, version));
     let (place, pin_priority) = rules.policy.candidate(key, &versions, &package.version)?;
     let on_machine = list.0.iter().position(|entry| entry.is_installed)?;
     // APT's list is sorted, so what stands before the installed version is newer, or a rebuild of the same number.

@@ -55,6 +55,8 @@ impl FileTraits {
 pub(super) struct Policy {
     files: Vec<FileTraits>,
     priorities: Vec<i32>,
+    /// Whether a pin for all packages gave a file its priority.
+    pinned: Vec<bool>,
     specific: Vec<SpecificPin>,
     native: String,
 }
@@ -90,16 +92,28 @@ impl Policy {
                 first
             })
         };
-        let priorities = files
-            .iter()
-            .map(|file| priority(file).unwrap_or_else(|| file.default_priority()))
-            .collect();
+        let pinned: Vec<_> = files.iter().map(priority).collect();
+        let own = files.iter().map(FileTraits::default_priority);
         Self {
+            priorities: pinned
+                .iter()
+                .zip(own)
+                .map(|(pin, own)| pin.unwrap_or(own))
+                .collect(),
+            pinned: pinned.iter().map(Option::is_some).collect(),
             files,
-            priorities,
             specific: pins.specific,
             native,
         }
+    }
+
+    /// Whether any pin has a say about a version.
+    pub(super) fn is_pinned(&self, package: PackageKey<'_>, version: &Version<'_>) -> bool {
+        version.files.iter().any(|file| self.pinned[*file])
+            || self
+                .specific
+                .iter()
+                .any(|pin| self.applies(pin, package, version))
     }
 
     /// The candidate among `versions` (newest first), as a place in that list, with its priority.

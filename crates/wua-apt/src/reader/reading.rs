@@ -36,6 +36,8 @@ pub struct Reading {
     pub lists_changed: Option<Timestamp>,
     /// What makes the answer less than whole.
     pub warnings: Vec<ReadWarning>,
+    /// Whether no pin touches a package of the machine, and no setting changes how APT resolves.
+    pub(crate) is_plain: bool,
     indexes: Vec<ActiveIndex>,
 }
 
@@ -112,8 +114,9 @@ impl Reading {
             indexes: &indexes,
             native: &native,
         };
-        let candidates = candidates::candidates(&installed, &scanned, &rules, &mut warnings);
+        let (candidates, has_pins) = candidates::candidates(&installed, &scanned, &rules, &mut warnings);
         Ok(Self {
+            is_plain: !has_pins && resolves_as_usual(&config),
             candidates,
             archives,
             lists_changed: lists_changed(&lists),
@@ -225,6 +228,16 @@ impl Drop for Question {
             let _ = child.wait();
         }
     }
+}
+
+/// Whether APT resolves by its own rules and follows recommendations at most.
+fn resolves_as_usual(config: &AptConfig) -> bool {
+    let is_off = |name: &str| !config.flag(name).unwrap_or(false);
+    let solver = config.get("APT::Solver").unwrap_or_default();
+    (solver.is_empty() || solver == "internal")
+        && ["APT::Install-Suggests", "APT::Ignore-Hold"]
+            .into_iter()
+            .all(is_off)
 }
 
 /// The content of the machine id file, which APT looks for beside its own folder.

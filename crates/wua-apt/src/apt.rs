@@ -69,7 +69,9 @@ impl Apt {
                 TreeError::ForeignPracticeMachine { .. } | TreeError::Foreign { .. } => {
                     HResult::E_ACCESSDENIED
                 }
-                TreeError::Link { .. } | TreeError::Open { .. } => HResult::E_INVALIDARG,
+                TreeError::Link { .. } | TreeError::Open { .. } | TreeError::PracticeMachineMoved { .. } => {
+                    HResult::E_INVALIDARG
+                }
                 TreeError::Unreadable { source, .. } => wua_engine::store::io_code(source),
                 TreeError::ProgramMissing { .. } => HResult::WU_E_MISSING_HANDLER,
                 TreeError::Configuration { source, .. } => wua_engine::store::io_code(source),

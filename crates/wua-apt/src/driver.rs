@@ -22,7 +22,7 @@ use crate::locks::{self, DATABASE, FRONTEND};
 use crate::outcome;
 use crate::restart::{self, RestartFlag};
 use crate::run::{Heard, Run, RunError};
-use crate::scripts::Ending;
+use crate::scripts::{Ending, Script};
 use crate::survivors;
 use crate::tree::AptTree;
 use crate::watch::{Moved, Watch};
@@ -216,7 +216,29 @@ impl<'a, 'b> Driver<'a, 'b> {
     /// # Errors
     /// `WU_E_CALL_CANCELLED` when an abort is asked for and nothing was changed yet.
     pub(crate) fn wait_for_survivors(&mut self, cx: &mut dyn BatchContext) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let mut ending: Option<(u32, Ending)> = None;
         while let Some(survivor) = survivors::find(self.tree).into_iter().next() {
+            // The policy's limit holds for a script that outlived its dpkg, too, from when it is waited for.
+            match &mut ending {
+                Some((pid, ending)) if *pid == survivor.pid => ending.force_after(self.options.script_grace),
+                _ if self
+                    .options
+                    .script_limit
+                    .is_some_and(|limit| begun.elapsed() >= limit) =>
+                {
+                    if let Some(script) = Script::of(survivor.pid) {
+                        tracing::warn!(script = %script.holder(), "a script of an interrupted run is being ended");
+                        let sentence = format!(
+                            "the {} of an interrupted run did not end by itself, and was ended",
+                            script.name()
+                        );
+                        cx.warning(HResult::WU_E_UH_INSTALLERHUNG, sentence);
+                        ending = Some((survivor.pid, Ending::ask(&script)));
+                    }
+                }
+                _ => {}
+            }
             if !self.changing && cx.abort_requested() {
                 self.wait_is_over(cx);
                 return Err(Failure::new(

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use wua_engine::Failure;
 use wua_engine::handler::{Finding, FindingKind};
 use wua_engine::store::ContentStore;
+use wua_types::HResult;
 
 use crate::broken::broken;
 use crate::confirm::{self, ConfirmError};
@@ -36,8 +37,14 @@ pub(crate) fn diagnose(tree: &AptTree, store: &ContentStore) -> Result<Vec<Findi
         })
         .collect();
     if let Some(holder) = locks::holder(tree, &[FRONTEND, DATABASE]) {
+        // Who holds the lock and has begun is in the middle of something; else a plan can be made before it is let go.
+        let has_begun = !of_states(&read_database(tree)?, store).is_empty();
         findings.push(Finding {
-            kind: FindingKind::Survivor,
+            kind: if has_begun {
+                FindingKind::Busy
+            } else {
+                FindingKind::Survivor
+            },
             subject: holder.to_string(),
             sentence: format!("{holder} is working on the packages now"),
             cure: "wait until it is done".into(),
@@ -46,10 +53,39 @@ pub(crate) fn diagnose(tree: &AptTree, store: &ContentStore) -> Result<Vec<Findi
         return Ok(findings);
     }
     let database = read_database(tree)?;
+    check_plausible(tree, &database)?;
     findings.extend(of_states(&database, store));
     findings.extend(of_relations(tree, &database));
     findings.extend(of_conffiles(tree, &database));
     Ok(findings)
+}
+
+/// A database that has lost all its packages is no healthy one.
+fn check_plausible(tree: &AptTree, database: &DpkgDatabase) -> Result<(), Failure> {
+    if database.present().next().is_some() {
+        return Ok(());
+    }
+    let entries = fs::read_dir(tree.path("var/lib/dpkg/info"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let is_list = |entry: &fs::DirEntry| {
+        entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "list")
+    };
+    match entries.filter(is_list).count() {
+        0 => Ok(()),
+        lists => Err(Failure::new(
+            HResult::WU_E_INVALID_FILE,
+            format!(
+                "`{}` lists no packages, though the files of {lists} are recorded beside it; put it back from `status-old` in the same \
+                 folder, or from `var/backups`",
+                tree.path("var/lib/dpkg/status").display()
+            ),
+        )),
+    }
 }
 
 /// `NAME:ARCHITECTURE`.

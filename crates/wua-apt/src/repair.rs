@@ -403,7 +403,7 @@ impl Ladder<'_, '_, '_> {
             let own = package.and_then(|package| self.reason(package));
             let reason = own.or_else(|| Some(self.said.join("; ")).filter(|said| !said.is_empty()));
             let cure = match finding.kind {
-                FindingKind::Survivor => finding.cure,
+                FindingKind::Busy | FindingKind::Survivor => finding.cure,
                 FindingKind::Unconfigured => match package {
                     Some(package) => format!(
                         "cure what it names and run `wua repair` again, install a fixed version once there is one, or go back with `wua uninstall {}`",
@@ -428,7 +428,7 @@ impl Ladder<'_, '_, '_> {
             Finding {
                 sentence,
                 cure,
-                heals_itself: finding.kind == FindingKind::Survivor,
+                heals_itself: finding.kind <= FindingKind::Survivor,
                 ..finding
             }
         };

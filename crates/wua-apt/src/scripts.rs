@@ -37,7 +37,8 @@ impl Script {
         scripts.get(&outermost).cloned()
     }
 
-    fn of(pid: u32) -> Option<Self> {
+    /// The script that a process is.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
         let start_time = start_time(pid)?;
         let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
         let variable = |name: &str| {

@@ -47,6 +47,9 @@ pub(crate) fn search(
         let code = wua_engine::store::io_code(&error);
         Failure::because(code, "cannot ask APT where its archives lie", error)
     })?;
+    if abort() {
+        return Err(ConfirmError::Cancelled.into());
+    }
     let plan = match proof::plan(&reading) {
         Ok(plan) => plan,
         Err(unclear) => {

@@ -86,8 +86,10 @@ fn script(tree: &AptTree, pid: u32, words: &[String]) -> Option<String> {
         TreeKind::Practice => tree.path("var/lib/dpkg"),
         TreeKind::Machine | TreeKind::Other => inner.join("var/lib/dpkg"),
     };
-    // The script itself, or the interpreter with the script as its first argument.
-    let name = words.iter().take(2).find_map(|word| {
+    // The script itself, or the interpreter with the script as its first argument, behind options where dpkg's own variables say
+    // that it is one: a daemon that inherited those names no script, and an editor that names one has not inherited them.
+    let reach = if is_of_dpkg(pid) { words.len() } else { 2 };
+    let name = words.iter().take(reach).find_map(|word| {
         let below = Path::new(word).strip_prefix(&database).ok()?.to_str()?;
         let from_archive = below.strip_prefix("tmp.ci/");
         let from_database = below
@@ -103,6 +105,14 @@ fn script(tree: &AptTree, pid: u32, words: &[String]) -> Option<String> {
         Some((theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()))
     };
     (tree.kind() == TreeKind::Practice || same_root() == Some(true)).then_some(name)
+}
+
+/// Whether dpkg started it, or whoever it descends from, as a maintainer script.
+fn is_of_dpkg(pid: u32) -> bool {
+    let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    variables
+        .split(|byte| *byte == 0)
+        .any(|variable| variable.starts_with(b"DPKG_MAINTSCRIPT_NAME="))
 }
 
 fn is_marked(pid: u32, jobs: &Path) -> bool {

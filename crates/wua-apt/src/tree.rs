@@ -314,9 +314,21 @@ fn recognise(root: &Path) -> Result<TreeKind, TreeError> {
             owner,
         });
     }
-    if !root.join(PRACTICE_CONFIG).is_file() {
+    let Ok(config) = fs::read_to_string(root.join(PRACTICE_CONFIG)) else {
         return Err(TreeError::PracticeConfigMissing {
             root: root.to_owned(),
+        });
+    };
+    // APT goes by the folder that stands in it.
+    let made_at = config
+        .lines()
+        .find_map(|line| line.strip_prefix("Dir \"")?.strip_suffix("\";"));
+    if let Some(made_at) = made_at.map(PathBuf::from)
+        && fs::canonicalize(&made_at).ok().as_deref() != Some(root)
+    {
+        return Err(TreeError::PracticeMachineMoved {
+            root: root.to_owned(),
+            made_at,
         });
     }
     Ok(TreeKind::Practice)

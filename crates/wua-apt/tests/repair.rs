@@ -106,7 +106,8 @@ fn go(scene: &Scene) {
 /// An upgrade whose dpkg was killed while `script` of the new version ran.
 fn killed_in(script: Script) -> Scene {
     let scene = Scene::new(vec![vec![upgrade("victim", |new| {
-        new.script(script, BLOCKS)
+        // An interpreter with an option, as many scripts have it.
+        new.script(script, format!("#!/bin/sh -e\n{BLOCKS}\n"))
             .file("usr/share/victim/new", "only in the new version")
     })]]);
     let mut child = start_apt(&scene, &["install", "victim"]);

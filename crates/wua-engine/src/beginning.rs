@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -11,13 +12,13 @@ use wua_job::{Installation, JobBuilder, JobFeed};
 use wua_types::plan::PlanPolicy;
 use wua_types::{
     HResult, InstallationProgress, InstallationResult, Operation, OperationResultCode, Phase, PlanHash,
-    Progress as _, Truth, Update, UpdateInstallationResult, UpdateOperation, UpdateResult as _,
+    Progress as _, Truth, Update, UpdateInstallationResult, UpdateOperation, UpdateResult as _, WaitingFor,
 };
 
 use crate::aggregate::{Stopped, aggregate};
 use crate::failure::Failure;
 use crate::follow;
-use crate::handler::Consent;
+use crate::handler::{Consent, Finding, FindingKind};
 use crate::keeper;
 use crate::lock::MachineLock;
 use crate::machine::Machine;
@@ -25,6 +26,9 @@ use crate::order::Order;
 use crate::planner::{self, ContentCheck, Planned};
 use crate::space;
 use crate::state::{OperationRecord, State};
+
+/// How often it is looked whether others are still at work; nobody tells.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What is to be done, for the job's own thread.
 #[derive(Debug)]
@@ -107,8 +111,13 @@ impl Beginning {
         lock: MachineLock,
         feed: &JobFeed<Installation>,
     ) -> Result<MachineLock, Failure> {
-        let found = || self.machine.handler.diagnose(&self.machine.store());
-        if self.repair.is_some() || !found()?.iter().any(|finding| finding.kind.stops_planning()) {
+        if self.repair.is_some() {
+            return Ok(lock);
+        }
+        let Some(found) = self.wait_for_others(feed)? else {
+            return Ok(lock);
+        };
+        if !found.iter().any(|finding| finding.kind.stops_planning()) {
             return Ok(lock);
         }
         let repair = Uuid::new_v4();
@@ -159,6 +168,38 @@ impl Beginning {
             let sentence = "another job began while the machine was repaired for this one";
             Failure::new(HResult::WU_E_INSTALL_NOT_ALLOWED, sentence)
         })
+    }
+
+    /// Waits, visibly, until nobody else works on the packages: states that are on their way cannot be planned on. What is wrong then;
+    /// nothing where the caller wishes to stop.
+    fn wait_for_others(&self, feed: &JobFeed<Installation>) -> Result<Option<Vec<Finding>>, Failure> {
+        let since = Timestamp::now();
+        loop {
+            let found = self.machine.handler.diagnose(&self.machine.store())?;
+            let Some(other) = found.iter().find(|finding| finding.kind == FindingKind::Busy) else {
+                return Ok(Some(found));
+            };
+            if feed.abort_requested() {
+                return Ok(None);
+            }
+            let nothing_done = InstallationProgress::nothing_done();
+            let truth = Truth {
+                phase: Phase::Waiting,
+                waiting_for: Some(WaitingFor {
+                    what: "the package database".into(),
+                    since,
+                    holder: Some(other.subject.clone()),
+                    detail: None,
+                }),
+                safe_to_power_off: false,
+                ..nothing_done.truth.clone()
+            };
+            feed.progress(InstallationProgress {
+                truth,
+                ..nothing_done
+            });
+            thread::sleep(LOOK);
+        }
     }
 
     fn plan(&self) -> Result<Planned, Failure> {
@@ -227,7 +268,7 @@ impl Beginning {
             )
         })?;
         State::open(&self.machine.folders)
-            .and_then(|mut state| state.begin(&operation))
+            .and_then(|mut state| state.begin(&operation, &order.text()))
             .map_err(remember)
     }
 

@@ -148,7 +148,9 @@ impl fmt::Display for Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// Something of an earlier, interrupted run is still working.
+    /// Another program is changing packages now, so that nothing can be said of their states.
+    Busy,
+    /// Something of an earlier, interrupted run is still working, or another program holds the package database.
     Survivor,
     /// Packages are unpacked and not configured, or the package database has an unfinished journal.
     Unconfigured,

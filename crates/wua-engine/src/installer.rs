@@ -155,6 +155,7 @@ impl UpdateInstaller {
             .handler
             .may_change()
             .map_err(StartError::NotPermitted)?;
+        self.check_power()?;
         self.start(
             UpdateOperation::Installation,
             Arc::from([]),
@@ -222,8 +223,11 @@ impl UpdateInstaller {
         }
     }
 
-    /// A machine that may go off before the work is done begins none.
-    fn check_power(&self) -> Result<(), StartError> {
+    /// Whether anything may be begun now: a machine that may go off before the work is done begins none.
+    ///
+    /// # Errors
+    /// `WU_E_LOW_BATTERY`, or `WU_E_INSTALL_NOT_ALLOWED` on a machine that goes down.
+    pub fn check_power(&self) -> Result<(), StartError> {
         let root = self.machine.folders.root();
         let wanted = self.machine.policy.install.battery_percent;
         match power::battery_percent(root) {

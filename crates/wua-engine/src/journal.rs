@@ -156,7 +156,14 @@ impl Journal {
     /// Opens a job's journal, making it where there is none, and notes that this process keeps the job now. Says how far the
     /// job had come before.
     pub(crate) fn open(path: &Path, job: Uuid, plan_hash: &str) -> Result<(Self, Past), JournalError> {
-        let (past, torn) = read(path, job, Some(plan_hash))?;
+        let (past, torn) = match read(path, job, Some(plan_hash)) {
+            Err(error @ JournalError::Foreign { .. }) => {
+                tracing::error!(%error, "the journal is put aside, and another one begun");
+                std::fs::rename(path, path.with_extension("damaged")).map_err(failed("put aside", path))?;
+                (Past::default(), false)
+            }
+            read => read?,
+        };
         let is_new = !path.exists();
         let file = OpenOptions::new()
             .append(true)
@@ -361,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_journal_of_this_job_is_refused() {
+    fn what_is_no_journal_of_this_job_is_put_aside_and_a_newer_one_is_refused() {
         let (_folder, path) = journal();
         let begun = |version: u32| {
             format!(
@@ -371,13 +378,22 @@ mod tests {
         std::fs::write(&path, begun(2) + "{\"record\":\"unheard of\"}\n").expect("written");
         let error = Journal::open(&path, JOB, "hash").expect_err("newer");
         assert!(matches!(error, JournalError::Newer { found: 2, .. }), "{error}");
-        std::fs::write(&path, begun(1)).expect("written");
-        let error = Journal::open(&path, JOB, "other").expect_err("another plan");
-        assert_eq!(error.code(), HResult::WU_E_DS_INVALID);
-        Journal::open(&path, Uuid::nil(), "hash").expect_err("another job");
-        std::fs::write(&path, "{\"record\":\"batch_ended\",\"number\":1}\n").expect("written");
-        Journal::open(&path, JOB, "hash").expect_err("no begin");
-        std::fs::write(&path, "a letter to nobody\n".repeat(400)).expect("written");
-        Journal::open(&path, JOB, "hash").expect_err("no journal");
+        assert!(path.exists(), "it is left to the newer wua");
+        for text in [
+            begun(1).replace("hash\",", "other\","),
+            "{\"record\":\"batch_ended\",\"number\":1}\n".into(),
+            "a letter to nobody\n".repeat(400),
+        ] {
+            std::fs::write(&path, &text).expect("written");
+            let error = super::past(&path, JOB).and_then(|_| read(&path, JOB, Some("hash")).map(|_| ()));
+            assert_eq!(
+                error.expect_err("no journal of this job").code(),
+                HResult::WU_E_DS_INVALID
+            );
+            let (_, past) = Journal::open(&path, JOB, "hash").expect("another one");
+            assert_eq!(past, Past::default());
+            let aside = std::fs::read_to_string(path.with_extension("damaged"));
+            assert_eq!(aside.expect("put aside"), text);
+        }
     }
 }

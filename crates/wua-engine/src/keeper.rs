@@ -20,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use uuid::Uuid;
-use wua_types::{HResult, JobEvent, OperationResultCode};
+use wua_types::{HResult, JobEvent, OperationResultCode, UpdateOperation};
 
 use crate::aggregate::{Stopped, aggregate};
 use crate::cleaning;
@@ -321,6 +321,7 @@ fn drive(
         }
         reporter.seal_batch(number);
         number += 1;
+        keep_ways_back(machine, order, &members, reporter);
         if reporter.has_failed(&members) {
             number += usize::from(healer.after(number, reporter));
         }
@@ -330,6 +331,23 @@ fn drive(
         Stopped::AtRequest
     } else {
         Stopped::No
+    }
+}
+
+/// What failed and is there all the same, unpacked and not configured, can be taken back.
+fn keep_ways_back(machine: &Machine, order: &Order, members: &[usize], reporter: &mut Reporter<'_>) {
+    if order.plan.operation != UpdateOperation::Installation {
+        return;
+    }
+    for &place in members {
+        if !reporter.has_failed(&[place]) {
+            continue;
+        }
+        let update = order.installed(place);
+        let answer = machine.handler.still_installed(&[&update]);
+        if answer.is_ok_and(|there| there == [true]) {
+            reporter.keep_way_back(place);
+        }
     }
 }
 

@@ -195,8 +195,18 @@ mod tests {
             .expect("free")
             .hand_over();
         fs::remove_file(holder_file(&path)).expect("removed");
+        let (met, meets) = std::sync::mpsc::channel();
         thread::scope(|scope| {
-            let next = scope.spawn(|| MachineLock::take(&path, Uuid::from_u128(2)));
+            let next = scope.spawn(|| {
+                assert!(
+                    MachineLock::take_at_once(&path, Uuid::from_u128(2))
+                        .expect("no error")
+                        .is_none()
+                );
+                met.send(()).expect("heard");
+                MachineLock::take(&path, Uuid::from_u128(2))
+            });
+            meets.recv().expect("it met the other");
             drop(dying);
             assert!(next.join().expect("no panic").expect("no error").is_some());
         });

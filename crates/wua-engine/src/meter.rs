@@ -151,7 +151,12 @@ impl Meter {
                 remaining_low: remaining.map(|seconds| seconds * 0.5),
                 remaining_high: remaining.map(|seconds| seconds * 2.0),
                 can_abort: self.can_abort,
-                safe_to_power_off: !self.changing,
+                // Whoever is waited for may be changing the machine.
+                safe_to_power_off: !self.changing
+                    && self
+                        .waiting_for
+                        .as_ref()
+                        .is_none_or(|waiting| waiting.holder.is_none()),
             },
         }
     }

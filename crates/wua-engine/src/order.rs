@@ -12,7 +12,7 @@ use wua_types::{InstallPlan, Update, UpdateInstallationResult};
 
 use crate::files::make_folder;
 use crate::folders::JobFolder;
-use crate::handler::Consent;
+use crate::handler::{Consent, InstalledUpdate};
 
 /// A job that changes the machine.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -49,10 +49,23 @@ impl Order {
             .create_new(true)
             .mode(0o600)
             .open(folder.order())?;
-        serde_json::to_writer(&mut file, self)?;
+        file.write_all(self.text().as_bytes())?;
         file.flush()?;
         file.sync_all()?;
         fs::File::open(folder.path())?.sync_all()
+    }
+
+    /// An update of it as it is once it is installed.
+    pub fn installed(&self, place: usize) -> InstalledUpdate {
+        InstalledUpdate {
+            update: self.updates[place].clone(),
+            changes: self.plan.updates[place].changes.clone(),
+        }
+    }
+
+    /// The order as it is written down.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).expect("plain values serialise")
     }
 
     /// Reads the order back.

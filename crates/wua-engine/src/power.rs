@@ -18,7 +18,7 @@ const NEAR: Duration = Duration::from_secs(15 * 60);
 /// where nothing is known.
 pub fn battery_percent(root: &Path) -> Option<u8> {
     let supplies = fs::read_dir(root.join(SUPPLIES)).ok()?.flatten();
-    let mut charges = Vec::new();
+    let (mut charges, mut is_drawn_from) = (Vec::new(), false);
     for supply in supplies {
         let text = |name: &str| fs::read_to_string(supply.path().join(name)).unwrap_or_default();
         let is = |name: &str, value: &str| text(name).trim() == value;
@@ -27,9 +27,11 @@ pub fn battery_percent(root: &Path) -> Option<u8> {
             if is("scope", "Device") || is("present", "0") {
                 continue;
             }
-            if !is("status", "Discharging") {
+            // Of two batteries one may rest while the other is drawn from.
+            if is("status", "Charging") || is("status", "Full") {
                 return None;
             }
+            is_drawn_from |= is("status", "Discharging");
             charges.extend(
                 text("capacity")
                     .trim()
@@ -40,6 +42,9 @@ pub fn battery_percent(root: &Path) -> Option<u8> {
         } else if is("online", "1") {
             return None;
         }
+    }
+    if !is_drawn_from {
+        return None;
     }
     let sum: u32 = charges.iter().map(|percent| u32::from(*percent)).sum();
     let mean = sum.checked_div(u32::try_from(charges.len()).ok()?)?;

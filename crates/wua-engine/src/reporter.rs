@@ -16,7 +16,7 @@ use wua_types::{
 
 use crate::event_file::EventWriter;
 use crate::failure::Failure;
-use crate::handler::{BatchContext, InstalledUpdate};
+use crate::handler::BatchContext;
 use crate::journal::{Journal, JournalError, Past};
 use crate::keeper::is_recorded;
 use crate::lock::MachineLock;
@@ -86,8 +86,13 @@ impl<'a> Reporter<'a> {
                     self.meter.restore(now);
                     last = Some(now);
                 }
-                JobEvent::UpdateFinished { index, .. } => {
+                JobEvent::UpdateFinished { index, result, .. } => {
                     told.insert(*index);
+                    // What was said holds, also where the journal does not know of it any more.
+                    if let Some(known) = self.results.get_mut(*index) {
+                        *known = Some(result.clone());
+                        self.meter.finish(*index, result.result_code);
+                    }
                 }
                 _ => {}
             }
@@ -192,7 +197,8 @@ impl<'a> Reporter<'a> {
 
     /// A repair is about to begin, which concerns no update; durable when this returns.
     pub(crate) fn begin_repair(&mut self, number: usize) -> Result<(), Failure> {
-        self.begin_batch(number, &[], true)?;
+        // Where it is the job itself, nothing comes after it that could be stopped.
+        self.begin_batch(number, &[], self.order.repair.is_none())?;
         self.meter.phase(Phase::Repairing);
         self.show();
         Ok(())
@@ -336,6 +342,23 @@ impl<'a> Reporter<'a> {
         self.state.end(self.order.job)
     }
 
+    /// An update that failed and is there all the same can be taken back.
+    pub(crate) fn keep_way_back(&mut self, place: usize) {
+        let record = self.installed_record(place, false);
+        if let Err(error) = self.state.keep_installed(&record) {
+            tracing::error!(job = %self.order.job, place, %error, "a failed update that is there is not remembered");
+        }
+    }
+
+    fn installed_record(&self, place: usize, asks_for_restart: bool) -> InstalledRecord {
+        InstalledRecord {
+            installed: self.order.installed(place),
+            job: self.order.job,
+            date: Timestamp::now(),
+            restart_asked_in_boot: asks_for_restart.then(system::boot_id).flatten(),
+        }
+    }
+
     fn remember(&mut self, place: usize, result: &UpdateInstallationResult) {
         if let Err(error) = self.record(place, result) {
             let title = &self.order.updates[place].title;
@@ -369,19 +392,7 @@ impl<'a> Reporter<'a> {
         };
         let changes = &self.order.plan.updates[place].changes;
         let changed = result.result_code.is_success() && !changes.is_empty();
-        let record = InstalledRecord {
-            installed: InstalledUpdate {
-                update: update.clone(),
-                changes: changes.clone(),
-            },
-            job: self.order.job,
-            date,
-            restart_asked_in_boot: if result.reboot_required {
-                system::boot_id()
-            } else {
-                None
-            },
-        };
+        let record = self.installed_record(place, result.reboot_required);
         let consequence = match self.order.plan.operation {
             UpdateOperation::Installation if changed => Consequence::Installed(&record),
             UpdateOperation::Uninstallation if changed => Consequence::TakenBack,

@@ -13,9 +13,9 @@ use wua_types::{
 };
 
 use crate::failure::Failure;
-use crate::folders::Folders;
+use crate::folders::{Folders, JobFolder};
 use crate::follow::keeper_of;
-use crate::journal;
+use crate::journal::{self, JournalError};
 use crate::keeper;
 use crate::lock::{self, MachineLock};
 use crate::machine::Machine;
@@ -93,31 +93,52 @@ pub fn revive(machine: &Arc<Machine>, job: Uuid) -> Result<Revival, Failure> {
         return Ok(Revival::Over);
     };
     let folder = machine.folders.job(job);
-    let order = match Order::read(&folder.order()) {
-        Ok(order) => order,
+    if let Err(error) = Order::read(&folder.order())
+        && !put_order_back(&state, &folder, job).map_err(unreadable)?
+    {
+        let failure = Failure::because(
+            HResult::WU_E_UNEXPECTED,
+            format!(
+                "job {job} was interrupted, and cannot be finished since what it was to do is gone; what it did is not known, and \
+                 `wua doctor` tells how the machine stands"
+            ),
+            error,
+        );
+        close(&mut state, &operation, &failure).map_err(unreadable)?;
+        return Err(failure);
+    }
+    match journal::past(&folder.journal(), job) {
+        // A keeper begins another one, and goes by the events and the machine's states.
+        Ok(_) | Err(JournalError::Foreign { .. }) => {}
         Err(error) => {
-            let failure = Failure::because(
-                HResult::WU_E_UNEXPECTED,
-                format!(
-                    "job {job} was interrupted, and cannot be finished since what it was to do is gone; it is closed as \
-                     failed, and `wua doctor` tells how the machine stands"
-                ),
-                error,
-            );
-            close(&mut state, &operation, &failure).map_err(unreadable)?;
-            return Err(failure);
+            let what = format!("job {job} was interrupted and cannot be finished by this wua");
+            return Err(Failure::because(error.code(), what, error));
         }
-    };
-    journal::past(&folder.journal(), job).map_err(|error| {
-        let what = format!("job {job} was interrupted and cannot be finished by this wua");
-        Failure::because(error.code(), what, error)
-    })?;
-    drop((state, order));
+    }
+    drop(state);
     keeper::start(machine, job, lock).map_err(|source| {
         let what = format!("cannot start a new keeper for job {job}");
         Failure::because(HResult::WU_E_UNEXPECTED, what, source)
     })?;
     Ok(Revival::Started)
+}
+
+/// Makes the job's folder again from what the state remembers, where its order is gone or damaged; whether that could be done.
+fn put_order_back(state: &State, folder: &JobFolder, job: Uuid) -> Result<bool, StateError> {
+    let order: Option<Order> = state
+        .order(job)?
+        .and_then(|text| serde_json::from_str(&text).ok());
+    let Some(order) = order else { return Ok(false) };
+    tracing::warn!(%job, "the job's order is gone; it is written again from the state");
+    let put = match std::fs::remove_file(folder.order()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => order.write(folder),
+    };
+    put.map(|()| true).map_err(|source| StateError::Io {
+        action: "write",
+        path: folder.order(),
+        source,
+    })
 }
 
 /// Ends an operation that nobody can finish: history says so for every update that it has no result of.

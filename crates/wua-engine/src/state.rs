@@ -26,14 +26,15 @@ use crate::handler::InstalledUpdate;
 /// How many history entries the public part holds.
 const PUBLIC_HISTORY: usize = 1000;
 /// The version of the database's layout and of the public file.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const LAYOUT: &str = "
     CREATE TABLE flag (update_id TEXT PRIMARY KEY, title TEXT NOT NULL, hidden INTEGER NOT NULL DEFAULT 0,
         eula_accepted INTEGER NOT NULL DEFAULT 0) STRICT;
     CREATE TABLE installed (update_id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
     CREATE TABLE history (sequence INTEGER PRIMARY KEY, update_id TEXT NOT NULL, job TEXT NOT NULL, entry TEXT NOT NULL) STRICT;
-    CREATE TABLE operation (job TEXT PRIMARY KEY, record TEXT NOT NULL, ended INTEGER NOT NULL DEFAULT 0) STRICT;
+    CREATE TABLE operation (job TEXT PRIMARY KEY, record TEXT NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
+        plan TEXT) STRICT;
     CREATE TABLE service (id TEXT PRIMARY KEY, registered_with_au INTEGER NOT NULL) STRICT;
 ";
 
@@ -51,7 +52,7 @@ pub enum StateError {
         source: io::Error,
     },
     /// The database said no.
-    #[error("the state database `{}` cannot be used", path.display())]
+    #[error("the state database `{}` cannot be used{}", path.display(), cure(source))]
     Database {
         /// The database.
         path: PathBuf,
@@ -74,6 +75,17 @@ pub enum StateError {
         /// Its layout.
         found: i64,
     },
+}
+
+/// What helps against a database that is none any more.
+fn cure(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => {
+            "; move it aside with its `-wal` and `-shm`, and the next command fills another one from the `state.json` beside it"
+        }
+        _ => "",
+    }
 }
 
 impl StateError {
@@ -187,6 +199,67 @@ impl PublicState {
     }
 }
 
+/// Fills a new database from what was published. A database that is gone or was emptied takes nothing along but the history before
+/// the last thousand entries and what programs printed.
+fn refill(change: &Transaction<'_>, public: &Path, path: &Path) -> Result<(), StateError> {
+    let Ok(text) = fs::read(public) else { return Ok(()) };
+    let state: PublicState = serde_json::from_slice(&text).map_err(|error| StateError::Damaged {
+        path: public.into(),
+        what: error.to_string(),
+    })?;
+    tracing::warn!(
+        database = %path.display(),
+        "the state database is gone or empty; it is filled again from what was published"
+    );
+    let wrap = |source| StateError::Database {
+        path: path.into(),
+        source,
+    };
+    let fill = || -> rusqlite::Result<()> {
+        for (id, title) in &state.hidden {
+            let values = params![id.to_string(), title];
+            change.execute(
+                "INSERT INTO flag (update_id, title, hidden) VALUES (?1, ?2, 1)",
+                values,
+            )?;
+        }
+        for id in &state.eula_accepted {
+            change.execute(
+                "INSERT INTO flag (update_id, title, eula_accepted) VALUES (?1, '', 1)
+                 ON CONFLICT (update_id) DO UPDATE SET eula_accepted = 1",
+                params![id.to_string()],
+            )?;
+        }
+        for record in &state.installed {
+            let values = params![record.installed.update.id().to_string(), json(record)];
+            change.execute(
+                "INSERT INTO installed (update_id, record) VALUES (?1, ?2)",
+                values,
+            )?;
+        }
+        for entry in state.history.iter().rev() {
+            let id = entry.update_identity.update_id.to_string();
+            let values = params![id, entry.job.to_string(), json(entry)];
+            change.execute(
+                "INSERT INTO history (update_id, job, entry) VALUES (?1, ?2, ?3)",
+                values,
+            )?;
+        }
+        for operation in &state.unfinished {
+            let values = params![operation.job.to_string(), json(operation)];
+            change.execute("INSERT INTO operation (job, record) VALUES (?1, ?2)", values)?;
+        }
+        for (id, registered) in &state.services {
+            change.execute(
+                "INSERT INTO service VALUES (?1, ?2)",
+                params![id.to_string(), registered],
+            )?;
+        }
+        Ok(())
+    };
+    fill().map_err(wrap)
+}
+
 /// How long a busy database is waited for.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -291,8 +364,22 @@ impl State {
                     });
                 }
                 change.execute_batch(LAYOUT).map_err(wrap)?;
+                refill(&change, &folders.public_state(), &path)?;
                 change
                     .pragma_update(None, "user_version", VERSION)
+                    .map_err(wrap)?;
+            }
+            change.commit().map_err(wrap)?;
+        } else if found == 1 {
+            let change = database
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(wrap)?;
+            let found: i64 = change
+                .pragma_query_value(None, "user_version", |row| row.get(0))
+                .map_err(wrap)?;
+            if found == 1 {
+                change
+                    .execute_batch("ALTER TABLE operation ADD COLUMN plan TEXT; PRAGMA user_version = 2;")
                     .map_err(wrap)?;
             }
             change.commit().map_err(wrap)?;
@@ -338,20 +425,34 @@ impl State {
         })
     }
 
-    /// Notes that an operation begins; from here on it shows as unfinished.
+    /// Notes that an operation begins; from here on it shows as unfinished. `order` is what its keeper is told to do, for the case that
+    /// the job's folder goes away.
     ///
     /// # Errors
     /// See [`StateError`].
-    pub fn begin(&mut self, operation: &OperationRecord) -> Result<(), StateError> {
+    pub fn begin(&mut self, operation: &OperationRecord, order: &str) -> Result<(), StateError> {
         let (job, text) = (operation.job.to_string(), json(operation));
         self.change(|change| {
             change
                 .execute(
-                    "INSERT OR REPLACE INTO operation (job, record) VALUES (?1, ?2)",
-                    params![job, text],
+                    "INSERT OR REPLACE INTO operation (job, record, plan) VALUES (?1, ?2, ?3)",
+                    params![job, text, order],
                 )
                 .map(drop)
         })
+    }
+
+    /// The order that an operation began with, as it was written down; none once it has ended.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn order(&self, job: Uuid) -> Result<Option<String>, StateError> {
+        let orders: Vec<Option<String>> = self.rows(
+            "SELECT plan FROM operation WHERE job = ?1",
+            [job.to_string()],
+            |row| row.get(0),
+        )?;
+        Ok(orders.into_iter().flatten().next())
     }
 
     /// Notes that an operation has ended and all its results are known.
@@ -362,14 +463,15 @@ impl State {
         self.change(|change| {
             change
                 .execute(
-                    "UPDATE operation SET ended = 1 WHERE job = ?1",
+                    "UPDATE operation SET ended = 1, plan = NULL WHERE job = ?1",
                     params![job.to_string()],
                 )
                 .map(drop)
         })
     }
 
-    /// Writes one final result, and what follows from it for the updates that count as installed.
+    /// Writes one final result, and what follows from it for the updates that count as installed. A result that the history has of
+    /// this job and update already is not written twice.
     ///
     /// # Errors
     /// See [`StateError`].
@@ -382,18 +484,13 @@ impl State {
         let text = json(entry);
         self.change(|change| {
             change.execute(
-                "INSERT INTO history (update_id, job, entry) VALUES (?1, ?2, ?3)",
-                params![id, entry.job.to_string(), text],
+                "INSERT INTO history (update_id, job, entry) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
+                     SELECT 1 FROM history WHERE job = ?2 AND update_id = ?1 AND json_extract(entry, '$.title') = ?4)",
+                params![id, entry.job.to_string(), text, entry.title],
             )?;
             match installed {
                 Consequence::None => {}
-                Consequence::Installed(record) => {
-                    let text = json(record);
-                    change.execute(
-                        "INSERT OR REPLACE INTO installed (update_id, record) VALUES (?1, ?2)",
-                        params![id, text],
-                    )?;
-                }
+                Consequence::Installed(record) => keep(change, record)?,
                 Consequence::TakenBack => {
                     change.execute("DELETE FROM installed WHERE update_id = ?1", params![id])?;
                     change.execute(
@@ -405,6 +502,14 @@ impl State {
             }
             Ok(())
         })
+    }
+
+    /// Remembers an update as installed, without a result: it failed, and is there all the same.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn keep_installed(&mut self, record: &InstalledRecord) -> Result<(), StateError> {
+        self.change(|change| keep(change, record))
     }
 
     /// Notes whether automatic updates use a service.
@@ -619,6 +724,16 @@ pub enum Consequence<'a> {
     TakenBack,
 }
 
+fn keep(change: &Transaction<'_>, record: &InstalledRecord) -> rusqlite::Result<()> {
+    let values = params![record.installed.update.id().to_string(), json(record)];
+    change
+        .execute(
+            "INSERT OR REPLACE INTO installed (update_id, record) VALUES (?1, ?2)",
+            values,
+        )
+        .map(drop)
+}
+
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("plain values serialise")
 }
@@ -689,7 +804,7 @@ mod tests {
             titles: vec!["harbour 2".into()],
             plan_hash: String::new(),
         };
-        state.begin(&operation).expect("begun");
+        state.begin(&operation, "{}").expect("begun");
         assert_eq!(
             PublicState::read(&folders).expect("reads").unfinished,
             std::slice::from_ref(&operation)

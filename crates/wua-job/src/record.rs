@@ -151,6 +151,8 @@ impl<K: JobKind> Record<K> {
         let told = progress.percent_complete().max(self.now.percent_complete());
         let percent = match self.unfinished {
             0 if self.any_aborted => told,
+            // Of a job without updates only the outcome says that all is done.
+            0 if self.results.count() == 0 => told,
             0 => Percent::FULL,
             _ => told.min(Percent::ALMOST),
         };

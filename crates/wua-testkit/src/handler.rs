@@ -15,7 +15,7 @@ use wua_engine::space::SpaceNeed;
 use wua_engine::store::ContentStore;
 use wua_types::{
     HResult, InstallPlan, OperationResultCode, Phase, PlannedChange, Update, UpdateDownloadResult, UpdateId,
-    UpdateInstallationResult,
+    UpdateInstallationResult, WaitingFor,
 };
 
 use crate::gate::Gate;
@@ -178,6 +178,38 @@ impl ScriptedHandler {
     }
 }
 
+/// Passes everything on, and notes which updates were made: the others are not there.
+struct Noting<'a> {
+    cx: &'a mut dyn BatchContext,
+    made: &'a mut BTreeSet<usize>,
+    told: BTreeSet<usize>,
+}
+
+impl BatchContext for Noting<'_> {
+    fn abort_requested(&self) -> bool {
+        self.cx.abort_requested()
+    }
+    fn changing(&mut self) {
+        self.cx.changing();
+    }
+    fn step(&mut self, update: usize, done: u32, total: u32, phase: Phase) {
+        self.cx.step(update, done, total, phase);
+    }
+    fn waiting(&mut self, what: Option<WaitingFor>) {
+        self.cx.waiting(what);
+    }
+    fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
+        // The first result counts.
+        if self.told.insert(update) && result.result_code.is_success() {
+            self.made.insert(update);
+        }
+        self.cx.finished(update, result);
+    }
+    fn warning(&mut self, code: HResult, message: String) {
+        self.cx.warning(code, message);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -261,7 +293,26 @@ impl UpdateHandler for ScriptedHandler {
 
     fn apply(&self, batch: &Batch<'_>, cx: &mut dyn BatchContext) -> Result<BatchEnd, Failure> {
         lock(&self.applied).push(batch.members.to_vec());
-        (self.apply)(batch, cx)
+        let mut made = BTreeSet::new();
+        let told = BTreeSet::new();
+        let end = (self.apply)(
+            batch,
+            &mut Noting {
+                cx,
+                made: &mut made,
+                told,
+            },
+        );
+        let mut gone = lock(&self.gone);
+        for place in batch.members {
+            let id = batch.plan[*place].identity.update_id;
+            if made.contains(place) {
+                gone.remove(&id);
+            } else {
+                gone.insert(id);
+            }
+        }
+        end
     }
 
     fn diagnose(&self, _store: &ContentStore) -> Result<Vec<Finding>, Failure> {

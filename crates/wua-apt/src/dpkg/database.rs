@@ -24,7 +24,11 @@ pub enum DpkgError {
         source: io::Error,
     },
     /// An entry is damaged.
-    #[error("`{}` is damaged in entry {number} (package `{package}`, byte {offset}): {why}", file.display())]
+    #[error(
+        "`{}` is damaged in entry {number} (package `{package}`, byte {offset}): {why}; earlier ones are beside it as `status-old` and \
+         in `var/backups`",
+        file.display()
+    )]
     Damaged {
         /// The file.
         file: PathBuf,
@@ -278,7 +282,9 @@ mod tests {
             tree(&(entry("a", "all", "1", "ok installed") + "Package: b\nStatus: install ok half\n"));
         let error = DpkgDatabase::read(folder.path()).unwrap_err().to_string();
         assert!(
-            error.ends_with("is damaged in entry 2 (package `b`, byte 70): `half` is no dpkg status"),
+            error.contains(
+                "is damaged in entry 2 (package `b`, byte 70): `half` is no dpkg status; earlier ones"
+            ),
             "{error}"
         );
     }

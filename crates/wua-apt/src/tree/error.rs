@@ -81,6 +81,14 @@ pub enum TreeError {
         /// The root as it was asked for.
         root: PathBuf,
     },
+    /// A practice machine that was copied or moved: its APT works on another tree.
+    #[error("the practice machine `{}` was made at `{}` and works there alone; make another one with `wua sandbox create`", root.display(), made_at.display())]
+    PracticeMachineMoved {
+        /// The root as it was asked for.
+        root: PathBuf,
+        /// Where it was made.
+        made_at: PathBuf,
+    },
     /// A needed program is not installed.
     #[error("the program `{program}` is missing; looked in {}", PROGRAM_FOLDERS.join(", "))]
     ProgramMissing {

@@ -40,7 +40,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Counts {
     rounds: u32,
     killed: u32,
-    /// The kill left the machine unfinished, seen where wua did not get at it at once.
+    /// The kill hit something in front of dpkg's work, in a download or a plan.
+    killed_early: u32,
+    /// A second kill hit something while wua was at healing.
+    killed_again: u32,
+    /// What the kill left running had ended, and the machine was unfinished; looked at in every other round.
     unfinished: u32,
     healed: u32,
     /// The same kills at plain apt-get.
@@ -93,10 +97,13 @@ fn main() -> Outcome<ExitCode> {
         let _ = folder.keep();
     }
     println!(
-        "rounds {} (a kill hit something in {}), left unfinished by the kill {}, healed by one more command {}; lost updates {}, false \
-         results {}, scripts twice at once {}, manual steps {}, hung {}; slowest heal {:.1} s",
+        "rounds {} (a kill hit something in {}, {} times before packages were touched; a second one, while wua healed, in {}), left \
+         unfinished once all had ended {}, healed by one more command {}; lost updates {}, false results {}, scripts twice at once {}, \
+         manual steps {}, hung {}; slowest heal {:.1} s, where an undisturbed job takes {:.1} s",
         counts.rounds,
         counts.killed,
+        counts.killed_early,
+        counts.killed_again,
         counts.unfinished,
         counts.healed,
         counts.lost,
@@ -105,6 +112,7 @@ fn main() -> Outcome<ExitCode> {
         counts.manual,
         counts.hung,
         counts.slowest.as_secs_f64(),
+        lengths[0].whole.as_secs_f64(),
     );
     println!(
         "the same kills at plain apt-get: rounds {}, left unfinished {}, healed by `dpkg --configure -a` {}, manual steps {}",
@@ -208,7 +216,10 @@ impl Round {
         let judge = || judge(ground.root(), ground.expected());
         let mut front = ground.start(job)?;
         std::thread::sleep(self.instant);
-        counts.killed += u32::from(kill(self.victim, front.id(), ground.root()) > 0);
+        let is_early = !ground.root().join("var/lib/wua/jobs").exists();
+        let has_hit = kill(self.victim, front.id(), ground.root()) > 0;
+        counts.killed += u32::from(has_hit);
+        counts.killed_early += u32::from(has_hit && is_early && self.from == Snapshot::Old);
         let mut unfinished = false;
         if self.patient {
             counts.hung += u32::from(!wait_for_silence(ground.root(), Some(&mut front))?);
@@ -218,12 +229,13 @@ impl Round {
         if let Some((victim, instant)) = self.again {
             let mut healer = ground.start(&["repair"])?;
             std::thread::sleep(instant);
-            kill(victim, healer.id(), ground.root());
+            counts.killed_again += u32::from(kill(victim, healer.id(), ground.root()) > 0);
             finish(&mut healer, counts)?;
         }
-        if !matches!(self.victim, Victim::Follower | Victim::Keeper | Victim::All) {
+        let last = self.again.map_or(self.victim, |(victim, _)| victim);
+        if !matches!(last, Victim::Keeper | Victim::All) {
             // The job lives and ends by itself; whoever came before that would only be told to wait.
-            finish(&mut front, counts)?;
+            counts.hung += u32::from(!wait_for_silence(ground.root(), Some(&mut front))?);
         }
         let healer = if self.repair { &["repair"][..] } else { job };
         let begun = Instant::now();

@@ -79,11 +79,10 @@ fn look(pid: u32, needle: &[u8]) -> Option<Process> {
         b"wua" => Some(Victim::Follower),
         b"apt-get" => Some(Victim::AptGet),
         b"dpkg" => Some(Victim::Dpkg),
-        // dpkg names a script by its place in the tree, or, in a changed root, below that.
+        // dpkg names a script by its place in the tree, or, in a changed root, below that; interpreters may have options before it.
         _ if words
             .iter()
             .skip(1)
-            .take(1)
             .any(|word| (contains(word) || word.starts_with(b"/var/lib/dpkg/")) && is_script(word)) =>
         {
             Some(Victim::Script)

@@ -68,6 +68,8 @@ fn begin<'a>(front: &'a Front, arguments: &ActArguments, operation: Operation) -
         front.need_permission(operation.word())?;
         front.finish_lost()?;
         if operation == Operation::Install {
+            // What would be refused anyway is refused before anything is healed or fetched.
+            front.session.create_update_installer().check_power()?;
             super::repair::heal_first(front)?;
         }
     }

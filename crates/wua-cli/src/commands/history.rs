@@ -54,7 +54,11 @@ pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<
         for entry in &entries {
             if last_job != Some(entry.job) {
                 last_job = Some(entry.job);
-                screen.heading(&format!("job {}  by {}", entry.job, entry.client_application_id));
+                let by = match entry.client_application_id.as_str() {
+                    "" => String::new(),
+                    client => format!("  by {client}"),
+                };
+                screen.heading(&format!("job {}{by}", entry.job));
             }
             let restart = if entry.reboot_required {
                 "  restart needed"

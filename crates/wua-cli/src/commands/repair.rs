@@ -71,6 +71,9 @@ pub(crate) fn repair(front: &Front, arguments: &RepairArguments) -> Result<Exit,
         front.screen.line(match (repaired.job, left.len()) {
             (None, _) => "Nothing to repair.".into(),
             (Some(_), 0) => format!("Healthy again: {} healed.", count(found.len(), "finding")),
+            (Some(_), left) if repaired.result_code == OperationResultCode::Aborted => {
+                format!("Stopped; {} left.", count(left, "finding"))
+            }
             (Some(_), left) => format!(
                 "{} left; the warnings say why and what next.",
                 count(left, "finding")
@@ -104,7 +107,7 @@ pub(crate) fn heal_first(front: &Front) -> Result<(), Problem> {
 
 /// Repairs where an operation finds nothing to do, so that no job does it on its way.
 pub(crate) fn heal_at_least(front: &Front) -> Result<(), Problem> {
-    let is_healed_by_a_job = |finding: &Finding| finding.kind != FindingKind::Survivor;
+    let is_healed_by_a_job = |finding: &Finding| finding.kind > FindingKind::Survivor;
     heal(
         front,
         is_healed_by_a_job,

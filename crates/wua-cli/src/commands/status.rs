@@ -36,11 +36,14 @@ pub(crate) fn status(front: &Front) -> Result<Exit, Problem> {
             } else {
                 "runs"
             };
+            let of = match operation.titles.join(", ") {
+                // A repair has no updates.
+                titles if titles.is_empty() => String::new(),
+                titles => format!(" of {titles}"),
+            };
             screen.line(format!(
-                "unfinished   {} of {}, job {}, {state}",
-                operation.operation,
-                operation.titles.join(", "),
-                operation.job
+                "unfinished   {}{of}, job {}, {state}",
+                operation.operation, operation.job
             ));
         }
     }

@@ -92,6 +92,54 @@ fn a_damaged_state_is_never_taken_for_an_empty_one() {
 }
 
 #[test]
+fn a_lost_state_database_is_filled_again_from_what_was_published() {
+    let machine = Machine::new(2, &[]);
+    machine.wua(["install", "pixelry"]).ends(0);
+    machine.wua(["hide", "inkpot"]).ends(0);
+    let database = machine.path("var/lib/wua/wua.db");
+    for is_removed in [false, true] {
+        let before = machine.json(["history"]);
+        if is_removed {
+            fs::remove_file(&database).expect("removed");
+        } else {
+            fs::write(&database, "").expect("emptied");
+        }
+        machine.wua(["unhide", "inkpot"]).ends(0);
+        assert_eq!(machine.json(["history"]), before);
+        machine.wua(["hide", "inkpot"]).ends(0);
+    }
+    assert_eq!(machine.titles("IsInstalled=0 and IsHidden=1"), ["inkpot 4.2.2-1"]);
+    machine.wua(["uninstall", "pixelry"]).ends(0);
+    assert_eq!(machine.installed("libpixelry3"), "2.7.0-3");
+}
+
+#[test]
+fn a_package_database_that_lost_its_packages_is_not_healthy() {
+    let machine = Machine::new(1, &[]);
+    machine.write("var/lib/dpkg/status", "");
+    machine
+        .wua(["doctor"])
+        .ends(5)
+        .complains(&["lists no packages", "status-old"]);
+}
+
+#[test]
+fn a_practice_machine_that_was_copied_does_not_work_on_the_first_one() {
+    let machine = Machine::new(1, &[]);
+    let copy = machine.root().with_file_name("copy");
+    let status = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(machine.root())
+        .arg(&copy)
+        .status();
+    assert!(status.expect("cp runs").success());
+    let root = copy.to_str().expect("UTF-8");
+    let run = run_anywhere(["--root", root, "install", "--all"]);
+    run.ends(2).complains(&["works there alone"]);
+    assert_eq!(machine.installed("inkpot"), "4.2.1-1");
+}
+
+#[test]
 fn a_damaged_public_state_is_named_where_it_is_all_there_is() {
     let machine = Machine::new(1, &[]);
     machine.wua(["hide", "inkpot"]).ends(0);

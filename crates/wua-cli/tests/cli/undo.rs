@@ -6,6 +6,27 @@ use wua_sandbox::Fault;
 use crate::harness::Machine;
 
 #[test]
+fn an_update_that_failed_and_is_there_all_the_same_can_be_taken_back() {
+    let machine = Machine::new(1, &[Fault::FailingPostinst]);
+    machine.wua(["install", "--all"]).ends(1);
+    let broken = machine.json(["history"])["entries"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|entry| entry["result_code"] == 4)
+        .expect("one failed")
+        .clone();
+    let title = broken["title"].as_str().expect("a title");
+    let (source, version) = title.split_once(' ').expect("two words");
+    assert!(machine.installed(source).starts_with(version), "it is unpacked");
+    assert_eq!(machine.titles("IsInstalled=1").len(), 2);
+    let job = broken["job"].as_str().expect("a job");
+    machine.wua(["uninstall", "--job", job]).ends(0);
+    assert!(!machine.installed(source).starts_with(version));
+    machine.wua(["doctor"]).ends(0);
+}
+
+#[test]
 fn an_update_is_taken_back_though_the_archive_has_forgotten_the_old_version() {
     let machine = Machine::new(2, &[]);
     let id = machine.id("pixelry");

@@ -103,7 +103,8 @@ fn r26_an_abort_ends_the_wait_for_a_lock() {
     wait_until(&job, |now| now.truth.waiting_for.is_some());
     let now = job.progress();
     assert_eq!((now.truth.phase, now.truth.can_abort), (Phase::Waiting, true));
-    assert!(now.truth.safe_to_power_off);
+    // Nothing of ours is changed, but whoever holds the lock may be changing the machine.
+    assert!(!now.truth.safe_to_power_off);
     key.wait();
     job.request_abort().expect("nothing was touched yet");
     drop(key);

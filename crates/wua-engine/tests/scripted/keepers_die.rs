@@ -388,7 +388,7 @@ fn a_journal_of_a_newer_wua_is_left_to_it() {
 }
 
 #[test]
-fn a_job_whose_folder_was_removed_is_closed_and_history_says_so() {
+fn a_job_whose_folder_was_removed_goes_on_from_what_the_state_remembers() {
     let remains = in_the_middle();
     for whole_folder in [true, false] {
         let machine = remains.on(ScriptedHandler::default());
@@ -398,21 +398,61 @@ fn a_job_whose_folder_was_removed_is_closed_and_history_says_so() {
         } else {
             fs::write(folder.order(), "{}").expect("damaged");
         }
-        let error = resume::resume_lost(machine.machine()).expect_err("cannot go on");
-        assert!(error.sentence().contains("wua doctor"), "{error}");
-        let history = machine.state().history;
-        let ended: Vec<_> = history
-            .iter()
-            .map(|entry| (&*entry.title, entry.result_code))
-            .collect();
-        assert_eq!(ended, [("c 2", Failed), ("b 2", Failed), ("a 2", Succeeded)]);
-        machine.assert_idle();
-        assert!(
-            resume::resume_lost(machine.machine())
-                .expect("nothing is lost any more")
-                .is_empty()
+        let (story, history) = resume(&machine, remains.job);
+        assert_eq!(
+            ends_of(&history),
+            [("c 2", Succeeded), ("b 2", Succeeded), ("a 2", Succeeded)]
         );
+        if !whole_folder {
+            all_fine(&story, &history, "the order was damaged");
+        }
+        machine.assert_idle();
     }
+}
+
+#[test]
+fn a_job_of_which_nothing_is_left_is_closed_and_history_says_so() {
+    let remains = in_the_middle();
+    let machine = remains.on(ScriptedHandler::default());
+    fs::remove_dir_all(machine.folders().job(remains.job).path()).expect("removed");
+    // As the database of an older wua, or one that was filled again.
+    let database = rusqlite::Connection::open(machine.folders().database()).expect("opens");
+    database
+        .execute("UPDATE operation SET plan = NULL", [])
+        .expect("changed");
+    drop(database);
+    let error = resume::resume_lost(machine.machine()).expect_err("cannot go on");
+    assert!(error.sentence().contains("wua doctor"), "{error}");
+    let history = machine.state().history;
+    assert_eq!(
+        ends_of(&history),
+        [("c 2", Failed), ("b 2", Failed), ("a 2", Succeeded)]
+    );
+    machine.assert_idle();
+    assert!(
+        resume::resume_lost(machine.machine())
+            .expect("nothing is lost any more")
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_journal_that_is_damaged_or_empty_loses_nothing_and_doubles_nothing() {
+    for text in [vec![], vec![b'x'; 9000], b"{}\n".repeat(3000)] {
+        let remains = in_the_middle();
+        let machine = remains.on(ScriptedHandler::default());
+        fs::write(machine.folders().job(remains.job).journal(), &text).expect("written");
+        let (story, history) = resume(&machine, remains.job);
+        all_fine(&story, &history, "the journal was damaged");
+        machine.assert_idle();
+    }
+}
+
+fn ends_of(history: &[UpdateHistoryEntry]) -> Vec<(&str, wua_types::OperationResultCode)> {
+    history
+        .iter()
+        .map(|entry| (&*entry.title, entry.result_code))
+        .collect()
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn an_unfinished_operation_of_a_lost_keeper_is_told() {
         plan_hash: String::new(),
     };
     State::open(machine.folders())
-        .and_then(|mut state| state.begin(&operation))
+        .and_then(|mut state| state.begin(&operation, "{}"))
         .expect("begun");
     let now = wua_engine::SystemInformation::read(machine.machine()).expect("reads");
     assert_eq!(now.unfinished, [operation]);

@@ -21,7 +21,9 @@ pub fn hook(bytes: &[u8]) {
 
 /// What the gate wrote down: the first part is what was authorised, and stands as well for what was seen.
 pub fn gate(authorised: &str, seen: &str) {
-    let steps = gate::seen_steps(authorised);
+    // What apt says of an archive that it does not find is never authorised.
+    let authorised = authorised.replace("**ERROR**", "");
+    let steps = gate::seen_steps(&authorised);
     let plan: Vec<Authorised> = steps
         .into_iter()
         .map(|((name, architecture), step)| Authorised {
@@ -36,7 +38,7 @@ pub fn gate(authorised: &str, seen: &str) {
             new: step.new,
         })
         .collect();
-    assert!(gate::compare(&plan, gate::seen_steps(authorised)).is_empty());
+    assert!(gate::compare(&plan, gate::seen_steps(&authorised)).is_empty());
     let seen = gate::seen_steps(seen);
     let strangers = seen
         .keys()

@@ -13,7 +13,8 @@ use wua_engine::store::ContentStore;
 use wua_types::HResult;
 
 use crate::broken::broken;
-use crate::confirm::{self, ConfirmError};
+use crate::command;
+use crate::confirm::{self, ConfirmError, Mode};
 use crate::dpkg::{DpkgDatabase, InstalledPackage, PackageState, SelectionState};
 use crate::keep_old;
 use crate::locks::{self, DATABASE, FRONTEND};
@@ -182,14 +183,46 @@ pub(crate) fn of_relations(tree: &AptTree, database: &DpkgDatabase) -> Vec<Findi
             Err(error) => tracing::warn!(%error, "APT was not asked about broken dependencies"),
         }
     }
+    if broken.is_empty() {
+        return Vec::new();
+    }
+    let (cure, heals_itself) = cure_of_relations(tree);
     let finding = |broken: crate::broken::Broken| Finding {
         kind: FindingKind::BrokenDependency,
         subject: broken.package,
         sentence: broken.sentence,
-        cure: "install what is missing (`apt-get -f install`), removing nothing".into(),
-        heals_itself: true,
+        cure: cure.clone(),
+        heals_itself,
     };
     broken.into_iter().map(finding).collect()
+}
+
+/// What APT would do about broken relations, and whether that may be done without asking anybody.
+fn cure_of_relations(tree: &AptTree) -> (String, bool) {
+    let plan = match confirm::ask(tree, &command::mend_question(&[])) {
+        Ok(plan) => plan,
+        Err(error) => return (format!("APT knows no way to mend it: {error}"), false),
+    };
+    let of = |is_removal: bool| {
+        let packages = plan
+            .iter()
+            .filter(|package| (package.mode == Mode::Remove) == is_removal);
+        let names: Vec<_> = packages.map(|package| format!("`{}`", package.name)).collect();
+        names.join(", ")
+    };
+    match (of(true), of(false)) {
+        (removed, _) if !removed.is_empty() => (
+            format!(
+                "remove {removed}, which is APT's way to mend it and needs your consent (`wua repair --allow-removals`)"
+            ),
+            false,
+        ),
+        (_, installed) if installed.is_empty() => ("let APT mend it (`apt-get -f install`)".into(), true),
+        (_, installed) => (
+            format!("install {installed} (`apt-get -f install`), removing nothing"),
+            true,
+        ),
+    }
 }
 
 /// Unpacked configuration files that nobody is going to put in place any more: their package is completely installed.

@@ -349,6 +349,10 @@ fn a_missing_dependency_is_installed_again() {
     let found = diagnose(&scene);
     assert_eq!(kinds(&found), [FindingKind::BrokenDependency]);
     assert!(found[0].subject.starts_with("user:"), "{found:?}");
+    assert!(
+        found[0].heals_itself && found[0].cure.starts_with("install `base`"),
+        "{found:?}"
+    );
     assert_eq!(repair(&scene), []);
     assert_eq!(scene.state("base"), "installed 2");
     assert_healthy(&scene);
@@ -365,6 +369,11 @@ fn what_only_a_removal_would_mend_needs_consent() {
         .machine
         .dpkg(&["--force-depends", "-i", path])
         .expect("installed");
+    let found = diagnose(&scene);
+    assert!(
+        !found[0].heals_itself && found[0].cure.starts_with("remove `stuck`"),
+        "{found:?}"
+    );
     let left = repair(&scene);
     assert_eq!(kinds(&left), [FindingKind::BrokenDependency]);
     assert!(left[0].sentence.contains("would remove `stuck`"), "{left:?}");

@@ -117,7 +117,8 @@ impl Beginning {
         let Some(found) = self.wait_for_others(feed)? else {
             return Ok(lock);
         };
-        if !found.iter().any(|finding| finding.kind.stops_planning()) {
+        let can_be_healed = |finding: &Finding| finding.kind.stops_planning() && finding.heals_itself;
+        if !found.iter().any(can_be_healed) {
             return Ok(lock);
         }
         let repair = Uuid::new_v4();

@@ -100,7 +100,7 @@ pub(crate) fn repair(front: &Front, arguments: &RepairArguments) -> Result<Exit,
 pub(crate) fn heal_first(front: &Front) -> Result<(), Problem> {
     heal(
         front,
-        |finding| finding.kind.stops_planning(),
+        |finding| finding.kind.stops_planning() && finding.heals_itself,
         "the packages are in disorder; they are repaired first.",
     )
 }

@@ -185,7 +185,8 @@ fn run_apt(
         .collect();
     let gate =
         Gate::prepare(driver.batch.folder, &driver.inside, tag, authorised.clone()).map_err(failure)?;
-    let mut command = command::apply(driver.tree, operation, changes, archives);
+    let again = authorised.iter().any(|step| step.old == step.new);
+    let mut command = command::apply(driver.tree, operation, changes, archives, again);
     gate.guard(&mut command);
     let ended = driver.run(tag.to_owned(), &command, cx)?;
     match gate.verdict() {
@@ -218,7 +219,7 @@ fn settle(
         database = read_database(driver.tree)?;
     }
     let others = driver.restart_for_others();
-    let mut succeeded = false;
+    let (mut succeeded, mut torn) = (false, false);
     let mut rest = Vec::new();
     for &update in group {
         let changes = &driver.batch.plan[update].changes;
@@ -228,6 +229,9 @@ fn settle(
         if is_made {
             succeeded |= !driver.is_told(update);
             driver.tell_success(update, &database, others.is_some(), cx);
+        } else if driver.is_torn_for_the_first_time(update, &database) {
+            torn = true;
+            rest.push(update);
         } else if let Some(result) = own_failure(driver, update, &database) {
             driver.tell(update, result, cx);
         } else {
@@ -248,7 +252,7 @@ fn settle(
     }
     Ok(match (rest.len(), ended) {
         (0, _) => Next::Settled,
-        (left, _) if left < group.len() => Next::Again(rest),
+        (left, _) if torn || left < group.len() => Next::Again(rest),
         // Only configuring was left, and it did not help: without a new archive nothing else will.
         (1, _) | (_, None) => {
             let errors =

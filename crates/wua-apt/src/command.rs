@@ -34,12 +34,13 @@ pub(crate) fn requests(
     requests.collect()
 }
 
-/// The run that carries `changes` out, without its gate.
+/// The run that carries `changes` out, without its gate. `again` where a version that is there, or half there, comes once more.
 pub(crate) fn apply(
     tree: &AptTree,
     operation: UpdateOperation,
     changes: &[&PlannedChange],
     archives: &Path,
+    again: bool,
 ) -> Command {
     let mut command = tree.changing(Program::AptGet);
     // What is there keeps its mark as automatic or manual.
@@ -47,7 +48,7 @@ pub(crate) fn apply(
     if operation == UpdateOperation::Uninstallation {
         command.arg("--allow-downgrades");
     }
-    if changes.iter().any(|change| change.from == change.to) {
+    if again {
         command.arg("--reinstall");
     }
     let mut options = run_options();

@@ -18,6 +18,7 @@ use wua_types::{HResult, Phase, UpdateInstallationResult, WaitingFor};
 use crate::apply::ApplyOptions;
 use crate::bell::{HEARTBEAT, wait_for_process};
 use crate::dpkg::DpkgDatabase;
+use crate::health::must_be_unpacked_again;
 use crate::locks::{self, DATABASE, FRONTEND};
 use crate::outcome;
 use crate::restart::{self, RestartFlag};
@@ -55,6 +56,8 @@ pub(crate) struct Driver<'a, 'b> {
     options: &'a ApplyOptions,
     restart_before: RestartFlag,
     told: BTreeSet<usize>,
+    /// Updates that were torn by an interruption and got a second chance.
+    unpacked_again: BTreeSet<usize>,
     runs: usize,
     /// Whether the caller was told that the machine is being changed.
     changing: bool,
@@ -102,6 +105,7 @@ impl<'a, 'b> Driver<'a, 'b> {
             options,
             restart_before,
             told: BTreeSet::new(),
+            unpacked_again: BTreeSet::new(),
             runs: 0,
             changing: false,
             repairing: false,
@@ -140,6 +144,22 @@ impl<'a, 'b> Driver<'a, 'b> {
     ) {
         let reboot = restart_for_somebody || self.asks_for_restart(update, database);
         self.tell(update, outcome::success(self.watch.kept_of(update), reboot), cx);
+    }
+
+    /// Whether dpkg was interrupted while it unpacked a package of an update, which is no failure of the update's own: its archives are
+    /// unpacked again, once, and what dpkg said about the torn package is forgotten.
+    pub(crate) fn is_torn_for_the_first_time(&mut self, update: usize, database: &DpkgDatabase) -> bool {
+        let is_torn = self.watch.of(update).any(|package| {
+            let change = &package.change;
+            database
+                .get(&change.name, &change.architecture)
+                .is_some_and(must_be_unpacked_again)
+        });
+        let is_new = is_torn && self.unpacked_again.insert(update);
+        if is_new {
+            self.watch.forget_errors_of(update);
+        }
+        is_new
     }
 
     /// How a script of `package` hung and was ended, if one did.

@@ -154,6 +154,13 @@ impl Watch {
         errors
     }
 
+    /// What was said against packages of an update does not hold any more.
+    pub(crate) fn forget_errors_of(&mut self, update: usize) {
+        let packages = &self.packages;
+        self.errors
+            .retain(|error| error.package.is_none_or(|place| packages[place].update != update));
+    }
+
     /// Whether dpkg said of all packages of an update that they are done.
     pub(crate) fn is_reported_done(&self, update: usize) -> bool {
         self.of(update).all(|package| package.reported_done)

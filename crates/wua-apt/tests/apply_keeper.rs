@@ -163,3 +163,36 @@ fn a_new_package_whose_first_unpacking_was_interrupted_is_installed() {
         ("installed 2".into(), "installed 2".into())
     );
 }
+
+#[test]
+fn a_package_that_dpkg_left_torn_is_unpacked_again_and_fails_nobody() {
+    let scene = Scene::new(vec![
+        vec![upgrade("torn", |new| new)],
+        vec![upgrade("other", |new| new)],
+    ]);
+    // The first dpkg that unpacks dies just before it notes that the last package is whole.
+    let root = scene.machine.root().display();
+    scene.write(
+        "dpkg",
+        &format!(
+            "#!/bin/sh\ncase \" $* \" in *\" --unpack \"*)\nif mkdir {root}/once 2>/dev/null; then /usr/bin/dpkg \"$@\"\n\
+             sed -i '/^Package: torn$/,/^$/s/^Status: install ok/Status: install reinstreq/' {root}/var/lib/dpkg/status\n\
+             kill -9 $$; fi;; esac\nexec /usr/bin/dpkg \"$@\"\n"
+        ),
+    );
+    let program = scene.machine.root().join("dpkg");
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("executable");
+    let config = scene.machine.root().join(wua_apt::tree::PRACTICE_CONFIG);
+    let text = std::fs::read_to_string(&config).expect("configuration");
+    let program = format!("{text}\nDir::Bin::dpkg \"{}\";\n", program.display());
+    std::fs::write(&config, program).expect("written");
+    let mut record = Record::default();
+    assert_eq!(scene.install(&mut record).expect("applied"), BatchEnd::Done);
+    assert!(scene.exists("once"), "dpkg died");
+    assert!(record.succeeded(0) && record.succeeded(1), "{:?}", record.results);
+    assert_eq!(
+        (scene.state("torn"), scene.state("other")),
+        ("installed 2".into(), "installed 2".into())
+    );
+}

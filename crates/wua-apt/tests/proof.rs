@@ -323,17 +323,12 @@ fn what_is_proven_is_what_apt_takes_on_machines_made_of_this_one() {
         .expect("lists")
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| {
-            path.to_string_lossy().ends_with("_Packages") || path.to_string_lossy().ends_with("Release")
-        })
+        .filter(|path| path.is_file())
         .collect();
-    assert!(
-        !lists.is_empty(),
-        "`apt-get update` first, and uncompressed lists"
-    );
-    let tally = look_at(0..400, |random| variation(random, &status, &lists));
+    assert!(lists.len() > 2, "`apt-get update` first");
+    let tally = look_at(0..100, |random| variation(random, &status, &lists));
     println!("variations of this machine: {tally:#?}");
-    assert!(tally.with_upgrades > 50, "{tally:#?}");
+    assert!(tally.with_upgrades > 20, "{tally:#?}");
 }
 
 fn variation(random: &mut Random, status: &str, lists: &[std::path::PathBuf]) -> TestTree {

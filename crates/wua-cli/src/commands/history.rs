@@ -72,9 +72,10 @@ pub(crate) fn run(front: &Front, limit: u32, job: Option<uuid::Uuid>) -> Result<
                 outcome_word(entry.result_code),
                 one_line(&entry.title)
             ));
+            // Without the next step, which comes last and may take several lines: it was for then.
             explain(entry.result_code, entry.hresult, &entry.message, screen.width())
                 .into_iter()
-                .filter(|line| !line.trim_start().starts_with("next:"))
+                .take_while(|line| !line.trim_start().starts_with("next:"))
                 .for_each(|line| screen.line(line));
             for path in &entry.kept_configuration {
                 screen.line(format!("          kept your {path}"));

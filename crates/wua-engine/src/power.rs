@@ -28,7 +28,7 @@ pub fn battery_percent(root: &Path) -> Option<u8> {
                 continue;
             }
             // Of two batteries one may rest while the other is drawn from.
-            if is("status", "Charging") || is("status", "Full") {
+            if is("status", "Charging") {
                 return None;
             }
             is_drawn_from |= is("status", "Discharging");
@@ -128,6 +128,15 @@ mod tests {
             ],
             Some(20),
         );
+        // One of two rests, and is charge all the same.
+        for (rests, expected) in [("Unknown capacity=2", 6), ("Full capacity=100", 55)] {
+            let other = format!("BAT1 type=Battery status={rests}");
+            check(
+                &["BAT0 type=Battery status=Discharging capacity=10", &other],
+                Some(expected),
+            );
+        }
+        check(&["BAT0 type=Battery status=Full capacity=100"], None);
         check(
             &["mouse type=Battery scope=Device status=Discharging capacity=3"],
             None,

@@ -212,6 +212,7 @@ impl<'a, 'b> Driver<'a, 'b> {
                 return Err(Failure::new(HResult::WU_E_INSTALL_NOT_ALLOWED, sentence));
             }
             self.wait_for(LOCK, Some(holder.to_string()), cx);
+            cx.pulse();
             wait_for_process(holder.pid);
         }
     }
@@ -267,6 +268,7 @@ impl<'a, 'b> Driver<'a, 'b> {
                 ));
             }
             self.wait_for(SURVIVOR, Some(survivor.to_string()), cx);
+            cx.pulse();
             wait_for_process(Some(survivor.pid));
         }
         self.wait_is_over(cx);
@@ -385,6 +387,7 @@ impl<'a, 'b> Driver<'a, 'b> {
                     self.tell_done(cx);
                 } else if looked.1.elapsed() >= HEARTBEAT {
                     looked.1 = Instant::now();
+                    cx.pulse();
                     // dpkg's database may have lagged behind its word.
                     self.tell_done(cx);
                     if !self.watch.has_heard_dpkg() {

@@ -59,6 +59,9 @@ pub(crate) fn find(tree: &AptTree) -> Vec<Survivor> {
         })
         .collect();
     found.sort_by_key(|survivor| survivor.pid);
+    // A shell that is just going to start a program stands there twice.
+    let all: HashSet<u32> = found.iter().map(|survivor| survivor.pid).collect();
+    found.retain(|survivor| parent(survivor.pid).is_none_or(|parent| !all.contains(&parent)));
     found
 }
 

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -23,7 +24,12 @@ pub struct EventWriter {
     public: LineFile,
     job: Uuid,
     last: Option<InstallationProgress>,
+    /// When that was said.
+    said: Instant,
 }
+
+/// What was said is said again when nothing was for this long: asked several times a second, so that a second is never silent.
+const BEAT: Duration = Duration::from_millis(700);
 
 impl EventWriter {
     /// Opens the job's files for appending, making them where there are none. A line that an earlier keeper's end cut off ends
@@ -37,6 +43,7 @@ impl EventWriter {
             public: LineFile::open(&folder.public_events(), 0o644)?,
             job,
             last: None,
+            said: Instant::now(),
         })
     }
 
@@ -45,7 +52,7 @@ impl EventWriter {
         self.last = Some(said.clone());
     }
 
-    /// Says how far the work is, if that is news.
+    /// Says how far the work is, if that is news or nothing was said for a while.
     ///
     /// # Errors
     /// The disk said no.
@@ -54,9 +61,11 @@ impl EventWriter {
             .last
             .as_ref()
             .is_some_and(|last| same_but_for_estimates(last, &now))
+            && self.said.elapsed() < BEAT
         {
             return Ok(());
         }
+        self.said = Instant::now();
         self.last = Some(now.clone());
         self.say(JobEvent::Progress(AnyProgress::Installation(now)))
     }

@@ -116,6 +116,8 @@ pub trait BatchContext {
     fn step(&mut self, update: usize, done: u32, total: u32, phase: Phase);
     /// Tells what is being waited for, or that the wait is over.
     fn waiting(&mut self, what: Option<WaitingFor>);
+    /// Nothing new, and still at work; to be called several times a second, so that followers hear something each second.
+    fn pulse(&mut self) {}
     /// Tells an update's final result, read back from the machine; once for each member.
     fn finished(&mut self, update: usize, result: UpdateInstallationResult);
     /// Tells something that ends nothing.

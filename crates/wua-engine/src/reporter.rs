@@ -460,6 +460,10 @@ impl BatchContext for Reporter<'_> {
         self.show();
     }
 
+    fn pulse(&mut self) {
+        self.show();
+    }
+
     fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
         if !result.result_code.is_final() {
             tracing::warn!(job = %self.order.job, update, "the handler told a result that is none");

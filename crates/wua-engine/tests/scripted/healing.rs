@@ -50,7 +50,7 @@ fn what_keeps_a_plan_from_being_made_is_repaired_as_the_jobs_first_phase() {
 }
 
 #[test]
-fn what_cannot_be_repaired_fails_the_job_with_the_reason_and_is_tried_once() {
+fn what_cannot_be_repaired_without_a_human_fails_the_job_with_the_reason() {
     let machine = TestMachine::default();
     let wanted = updates(&["a"]);
     machine.stock(&wanted);
@@ -64,5 +64,5 @@ fn what_cannot_be_repaired_fails_the_job_with_the_reason_and_is_tried_once() {
             .contains("interrupted while it was unpacked")
     );
     machine.assert_idle();
-    assert_eq!(operations(machine.folders()), [Operation::Repair]);
+    assert_eq!(operations(machine.folders()), []);
 }

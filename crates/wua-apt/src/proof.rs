@@ -112,7 +112,7 @@ fn check_recommends(
     let known = relations::strict(&old_text).ok_or("a relation cannot be read")?;
     let text = new.stanza.text("Recommends").unwrap_or_default();
     for group in relations::strict(&text).ok_or("a relation cannot be read")? {
-        let was_ignored = || known.contains(&group) && !before.holds(&group, native);
+        let was_ignored = || known.contains(&group) && !before.might_hold(&group);
         if !after.holds(&group, native) && !was_ignored() {
             return Err("a recommendation is new");
         }
@@ -269,6 +269,15 @@ impl<'a> Standing<'a> {
                 Some(architecture) if architecture != native => false,
                 Some(_) | None => is_real(|_| true) || self.providers(relation).next().is_some(),
             }
+        })
+    }
+
+    /// Whether one of the alternatives could be there, whatever architectures are asked for.
+    fn might_hold(&self, group: &[Relation]) -> bool {
+        group.iter().any(|relation| {
+            let real = self.by_name.get(relation.name.as_str());
+            real.is_some_and(|place| relation.accepts(self.packages[*place].version))
+                || self.providers(relation).next().is_some()
         })
     }
 

@@ -307,6 +307,14 @@ fn what_is_proven_is_what_apt_takes() {
 }
 
 #[test]
+fn machines_that_once_were_answered_wrongly_stay_right() {
+    // 5011: a recommendation `leaf:any` of a virtual package that an upgrade takes away.
+    for seed in [5011] {
+        look_at(seed..seed + 1, random_tree);
+    }
+}
+
+#[test]
 #[ignore = "some minutes; see the head of this file"]
 fn what_is_proven_is_what_apt_takes_on_very_many_machines() {
     let tally = look_at(1000..7000, random_tree);

@@ -193,10 +193,11 @@ impl Round {
             chance.duration(length.dpkg_from, length.whole)
         };
         let victim = Victim::ALL[chance.below(Victim::ALL.len() as u64) as usize];
-        let again = (chance.below(5) == 0).then(|| {
+        // What heals is shorter than the job.
+        let again = (chance.below(4) == 0).then(|| {
             (
                 Victim::ALL[chance.below(Victim::ALL.len() as u64) as usize],
-                chance.duration(Duration::ZERO, length.whole),
+                chance.duration(Duration::ZERO, length.whole / 2),
             )
         });
         Self {

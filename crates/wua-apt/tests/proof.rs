@@ -308,10 +308,8 @@ fn what_is_proven_is_what_apt_takes() {
 
 #[test]
 fn machines_that_once_were_answered_wrongly_stay_right() {
-    // 5011: a recommendation `leaf:any` of a virtual package that an upgrade takes away.
-    for seed in [5011] {
-        look_at(seed..seed + 1, random_tree);
-    }
+    // A recommendation `leaf:any` of a virtual package that an upgrade takes away.
+    look_at(5011..5012, random_tree);
 }
 
 #[test]

@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use wua_apt::dpkg::DpkgDatabase;
 
-/// A tree in memory, one a process.
+/// A tree, one a process.
 static TREE: LazyLock<String> = LazyLock::new(|| {
-    let tree = format!("/dev/shm/wua-fuzz-{}", std::process::id());
-    fs::create_dir_all(format!("{tree}/var/lib/dpkg/updates")).expect("a folder in memory");
-    fs::create_dir_all(format!("{tree}/var/lib/apt")).expect("a folder in memory");
+    let tree = format!("{}/tree-{}", std::env::temp_dir().display(), std::process::id());
+    fs::create_dir_all(format!("{tree}/var/lib/dpkg/updates")).expect("a folder");
+    fs::create_dir_all(format!("{tree}/var/lib/apt")).expect("a folder");
     tree
 });
 

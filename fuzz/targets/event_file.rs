@@ -10,8 +10,8 @@ use wua_types::EventLine;
 const JOB: uuid::Uuid = uuid::Uuid::from_u128(1);
 
 static FOLDERS: LazyLock<Folders> = LazyLock::new(|| {
-    let folders = Folders::new(format!("/dev/shm/wua-fuzz-events-{}", std::process::id()));
-    std::fs::create_dir_all(folders.job(JOB).path()).expect("a folder in memory");
+    let folders = Folders::new(std::env::temp_dir().join(format!("events-{}", std::process::id())));
+    std::fs::create_dir_all(folders.job(JOB).path()).expect("a folder");
     folders
 });
 

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use wua_engine::journal;
 
 static PLACE: LazyLock<PathBuf> =
-    LazyLock::new(|| format!("/dev/shm/wua-fuzz-journal-{}", std::process::id()).into());
+    LazyLock::new(|| std::env::temp_dir().join(format!("journal-{}", std::process::id())));
 
 fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&*PLACE, bytes).expect("written");

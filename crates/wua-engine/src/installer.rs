@@ -1,5 +1,5 @@
 //! Installing and taking back (`IUpdateInstaller`): the checks of rule R11 in their order, then the job begins
-//! ([`beginning`](crate::beginning)).
+//! (`beginning`).
 //!
 //! `start_*` returns as soon as the checks are done; the plan is made in the job. From the checks on, the machine's lock is
 //! held: by this process first, then by the keeper it is handed to.

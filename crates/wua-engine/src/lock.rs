@@ -45,7 +45,7 @@ pub struct MachineLock {
 }
 
 impl MachineLock {
-    /// Takes the lock for `job`; `None` where somebody else holds it. Waits, at most [`GOING`], for a holder that is not known:
+    /// Takes the lock for `job`; `None` where somebody else holds it. Waits, at most two seconds, for a holder that is not known:
     /// one that has not signed yet, or that was killed and still is going away.
     ///
     /// # Errors

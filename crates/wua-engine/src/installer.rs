@@ -18,7 +18,7 @@ use wua_types::{
 use crate::beginning::Beginning;
 use crate::failure::Failure;
 use crate::handler::Consent;
-use crate::lock::{self, MachineLock};
+use crate::lock::{self, Holder, MachineLock};
 use crate::machine::Machine;
 use crate::planner::{self, ContentCheck, Planned};
 use crate::power;
@@ -57,6 +57,17 @@ impl UpdateInstaller {
     /// Whether wua changes this machine now, from whatever process. No reservation (`IsBusy`).
     pub fn is_busy(&self) -> bool {
         lock::holder(&self.machine.folders.lock()).is_some()
+    }
+
+    /// Whether a job may begin as far as others are concerned. No reservation, as [`is_busy`](Self::is_busy).
+    ///
+    /// # Errors
+    /// `WU_E_INSTALL_NOT_ALLOWED` while wua changes this machine (rule R13).
+    pub fn check_busy(&self) -> Result<(), StartError> {
+        match lock::holder(&self.machine.folders.lock()) {
+            Some(holder) => Err(busy(Some(holder))),
+            None => Ok(()),
+        }
     }
 
     /// Whether an installation would be refused now because of a pending restart (rule R8).
@@ -333,17 +344,18 @@ impl UpdateInstaller {
         let path = self.machine.folders.lock();
         match MachineLock::take(&path, job).map_err(io(format!("lock `{}`", path.display())))? {
             Some(lock) => Ok(lock),
-            None => {
-                let holder = lock::holder(&path);
-                Err(StartError::Busy {
-                    holder: match &holder {
-                        Some(holder) => format!("job {} (process {})", holder.job, holder.process.pid),
-                        None => "it has just begun or ended".into(),
-                    },
-                    job: holder.map(|holder| holder.job),
-                })
-            }
+            None => Err(busy(lock::holder(&path))),
         }
+    }
+}
+
+fn busy(holder: Option<Holder>) -> StartError {
+    StartError::Busy {
+        holder: match &holder {
+            Some(holder) => format!("job {} (process {})", holder.job, holder.process.pid),
+            None => "it has just begun or ended".into(),
+        },
+        job: holder.map(|holder| holder.job),
     }
 }
 

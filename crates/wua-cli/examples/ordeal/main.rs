@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use crate::chance::Chance;
 use crate::ground::{Ground, Length, Snapshot, opposite};
 use crate::judge::judge;
-use crate::victims::{Victim, kill, processes_of};
+use crate::victims::{Process, Victim, kill, processes_of};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -242,6 +242,13 @@ impl Round {
         let begun = Instant::now();
         let mut healing = ground.start(healer)?;
         finish(&mut healing, counts)?;
+        let refused = healing.wait()?.code() == Some(5);
+        if refused && is_at_work(ground.root()) {
+            // The first front gave the job a new keeper meanwhile, so this command was told to wait for it and to come again.
+            counts.hung += u32::from(!wait_for_silence(ground.root(), Some(&mut front))?);
+            healing = ground.start(healer)?;
+            finish(&mut healing, counts)?;
+        }
         counts.slowest = counts.slowest.max(begun.elapsed());
         finish(&mut front, counts)?;
         counts.hung += u32::from(!wait_for_silence(ground.root(), Some(&mut front))?);
@@ -283,6 +290,10 @@ fn finish(child: &mut Child, counts: &mut Counts) -> Outcome<()> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+fn is_at_work(root: &Path) -> bool {
+    processes_of(root).iter().any(Process::is_worker)
 }
 
 /// Waits until nothing works on the machine any more; whether that came to be.

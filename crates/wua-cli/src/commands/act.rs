@@ -69,7 +69,9 @@ fn begin<'a>(front: &'a Front, arguments: &ActArguments, operation: Operation) -
         front.finish_lost()?;
         if operation == Operation::Install {
             // What would be refused anyway is refused before anything is healed or fetched.
-            front.session.create_update_installer().check_power()?;
+            let installer = front.session.create_update_installer();
+            installer.check_busy()?;
+            installer.check_power()?;
             super::repair::heal_first(front)?;
         }
     }
@@ -110,6 +112,7 @@ pub(crate) fn uninstall(front: &Front, arguments: &UninstallArguments) -> Result
     if !arguments.plan.what_if {
         front.need_permission("uninstall")?;
         front.finish_lost()?;
+        front.session.create_update_installer().check_busy()?;
         super::repair::heal_first(front)?;
     }
     let result = front.search(selection.criteria.as_deref().unwrap_or(INSTALLED), false)?;

@@ -46,6 +46,7 @@ pub(crate) fn repair(front: &Front, arguments: &RepairArguments) -> Result<Exit,
     }
     front.need_permission("repair")?;
     front.finish_lost()?;
+    front.session.create_update_installer().check_busy()?;
     let found = diagnose(front)?;
     let repaired = if found.is_empty() {
         Repaired {

@@ -177,6 +177,7 @@ struct Counter {
 }
 
 impl BatchContext for Counter {
+    fn stage(&mut self, _stage: Option<wua_engine::stage::Stage>) {}
     fn abort_requested(&self) -> bool {
         false
     }

@@ -40,7 +40,7 @@ const RESTART: &str = " restart";
 pub struct ApplyOptions {
     /// How long locks that others hold are waited for, all waits of the batch together; none waits for ever.
     pub lock_limit: Option<Duration>,
-    /// How long a maintainer script may be silent before the wait for it is told (trap T4).
+    /// How long dpkg may be at one thing before it is told what, since when and with which last line (trap T4).
     pub quiet_after: Duration,
     /// How long a maintainer script may be silent before it is ended with all it started; it never is if none.
     pub script_limit: Option<Duration>,
@@ -52,7 +52,7 @@ impl Default for ApplyOptions {
     fn default() -> Self {
         Self {
             lock_limit: None,
-            quiet_after: Duration::from_secs(5),
+            quiet_after: Duration::from_secs(1),
             script_limit: None,
             script_grace: Duration::from_secs(5),
         }

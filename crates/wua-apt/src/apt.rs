@@ -17,13 +17,16 @@ use wua_engine::handler::{
 };
 use wua_engine::source::{Found, SearchRequest, UpdateSource};
 use wua_engine::space::SpaceNeed;
+use wua_engine::stage::ExpectedStage;
 use wua_engine::store::ContentStore;
-use wua_types::{HResult, InstallPlan, Update, UpdateService};
+use wua_types::{HResult, InstallPlan, PlannedUpdate, Update, UpdateService};
 
 use crate::apply::ApplyOptions;
 use crate::keep_old::installed_as;
 use crate::tree::{AptTree, TreeError, TreeKind};
-use crate::{apply, fetch, health, locks, repair, resolve, resolve_back, restart, source, space, updates};
+use crate::{
+    apply, fetch, forecast, health, locks, repair, resolve, resolve_back, restart, source, space, updates,
+};
 
 /// How [`Apt`] works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +189,10 @@ impl UpdateHandler for Apt {
         store: &ContentStore,
     ) -> Result<Resolution, Failure> {
         resolve_back::resolve_uninstall(&self.tree, updates, store)
+    }
+
+    fn forecast(&self, updates: &[PlannedUpdate]) -> Vec<Vec<ExpectedStage>> {
+        forecast::forecast(&self.tree, updates)
     }
 
     fn space_needed(&self, plan: &InstallPlan) -> Result<Vec<SpaceNeed>, Failure> {

@@ -212,7 +212,6 @@ impl<'a, 'b> Driver<'a, 'b> {
                 return Err(Failure::new(HResult::WU_E_INSTALL_NOT_ALLOWED, sentence));
             }
             self.wait_for(LOCK, Some(holder.to_string()), cx);
-            cx.pulse();
             wait_for_process(holder.pid);
         }
     }
@@ -268,7 +267,6 @@ impl<'a, 'b> Driver<'a, 'b> {
                 ));
             }
             self.wait_for(SURVIVOR, Some(survivor.to_string()), cx);
-            cx.pulse();
             wait_for_process(Some(survivor.pid));
         }
         self.wait_is_over(cx);
@@ -375,7 +373,11 @@ impl<'a, 'b> Driver<'a, 'b> {
             }
             Heard::Dpkg(line) => {
                 lines += 1;
+                let before = self.watch.stage().cloned();
                 let moved = self.watch.dpkg(line);
+                if self.watch.stage() != before.as_ref() {
+                    cx.stage(self.watch.stage().cloned());
+                }
                 moved.into_iter().for_each(|moved| self.step(moved, cx));
             }
             Heard::Pulse => {
@@ -387,7 +389,6 @@ impl<'a, 'b> Driver<'a, 'b> {
                     self.tell_done(cx);
                 } else if looked.1.elapsed() >= HEARTBEAT {
                     looked.1 = Instant::now();
-                    cx.pulse();
                     // dpkg's database may have lagged behind its word.
                     self.tell_done(cx);
                     if !self.watch.has_heard_dpkg() {
@@ -398,8 +399,10 @@ impl<'a, 'b> Driver<'a, 'b> {
                     self.end_hung_script(run, &mut silence, cx);
                 }
             }
-        })?;
-        Ok((status, met_lock))
+        });
+        self.watch.end();
+        cx.stage(None);
+        Ok((status?, met_lock))
     }
 
     /// Tells what dpkg is busy with since a while: which script, and the last line it printed (trap T4).

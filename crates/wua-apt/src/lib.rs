@@ -14,6 +14,7 @@ mod deb;
 pub mod dpkg;
 mod driver;
 mod fetch;
+mod forecast;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gate;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use wua_engine::stage::{Stage, StageKind};
 use wua_types::{Phase, PlannedChange, PlannedUpdate};
 
 use crate::dpkg::PackageState;
@@ -61,6 +62,7 @@ pub(crate) struct Watch {
     by_archive: HashMap<String, usize>,
     /// What dpkg is busy with, in words.
     busy: Option<String>,
+    stage: Option<Stage>,
     current: Option<usize>,
     /// Lines of dpkg in the current run.
     heard: usize,
@@ -105,6 +107,7 @@ impl Watch {
             errors: Vec::new(),
             kept: Vec::new(),
             busy: None,
+            stage: None,
             current: None,
             heard: 0,
             tag: String::new(),
@@ -114,7 +117,17 @@ impl Watch {
     /// A run begins.
     pub(crate) fn begin(&mut self, tag: &str) {
         self.tag = tag.into();
-        (self.heard, self.busy, self.current) = (0, None, None);
+        (self.heard, self.busy, self.stage, self.current) = (0, None, None, None);
+    }
+
+    /// The run is over.
+    pub(crate) fn end(&mut self) {
+        self.stage = None;
+    }
+
+    /// The stage that dpkg is at, of whatever package.
+    pub(crate) fn stage(&self) -> Option<&Stage> {
+        self.stage.as_ref()
     }
 
     /// Whether dpkg has said anything in this run: only then something can have been touched.
@@ -185,7 +198,11 @@ impl Watch {
         self.heard += 1;
         match record {
             DpkgRecord::Processing { work, package } => self.begins(work, &package),
-            DpkgRecord::State { package, state } => self.recorded(&package, state),
+            DpkgRecord::State { package, state } => {
+                self.stage
+                    .take_if(|stage| stage.subject == package.name && ends(stage.kind, state));
+                self.recorded(&package, state)
+            }
             DpkgRecord::Error { item, text } => {
                 self.failed(&item, &text);
                 None
@@ -230,6 +247,13 @@ impl Watch {
             DpkgWork::Trigproc => format!("the triggers of {name}"),
             DpkgWork::Disappear => format!("dpkg, which works on {name}"),
         });
+        let kind = match work {
+            DpkgWork::Install | DpkgWork::Upgrade => StageKind::Unpack,
+            DpkgWork::Configure => StageKind::Configure,
+            DpkgWork::Remove | DpkgWork::Purge | DpkgWork::Disappear => StageKind::Remove,
+            DpkgWork::Trigproc => StageKind::Triggers,
+        };
+        self.stage = Some(Stage::of(kind, name));
         let Some(place) = self.find(package) else {
             // Triggers of other packages run on behalf of what was changed before.
             let current = self.current.filter(|_| work == DpkgWork::Trigproc)?;
@@ -321,6 +345,18 @@ impl Watch {
     }
 }
 
+/// Whether a package that comes to this state is at the end of such a stage. Where an unpacking ends is not clear from its states.
+fn ends(kind: StageKind, state: PackageState) -> bool {
+    match kind {
+        StageKind::Configure | StageKind::Triggers => matches!(
+            state,
+            PackageState::Installed | PackageState::TriggersAwaited | PackageState::TriggersPending
+        ),
+        StageKind::Remove => matches!(state, PackageState::ConfigFiles | PackageState::NotInstalled),
+        _ => false,
+    }
+}
+
 /// The file name under which APT looks for an archive; none for a removal.
 pub(crate) fn archive_name(change: &PlannedChange) -> Option<String> {
     let version = change.to.as_ref()?.replace(':', "%3a");
@@ -388,6 +424,22 @@ mod tests {
         );
         assert_eq!(watch.progress(0), (5, 10));
         assert!(!watch.is_reported_done(0));
+    }
+
+    #[test]
+    fn a_stage_is_over_once_its_package_is_installed() {
+        let mut watch = watch(&[&[("a", Some("2"))]]);
+        watch.dpkg("processing: upgrade: a");
+        watch.dpkg("status: a: unpacked");
+        assert_eq!(watch.stage(), Some(&Stage::of(StageKind::Unpack, "a")));
+        watch.dpkg("processing: configure: a");
+        assert_eq!(watch.stage(), Some(&Stage::of(StageKind::Configure, "a")));
+        watch.dpkg("status: b: installed");
+        assert!(watch.stage().is_some());
+        watch.dpkg("status: a: installed");
+        assert_eq!(watch.stage(), None);
+        watch.dpkg("processing: trigproc: man-db");
+        assert_eq!(watch.stage(), Some(&Stage::of(StageKind::Triggers, "man-db")));
     }
 
     #[test]

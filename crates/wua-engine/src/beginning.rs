@@ -16,13 +16,14 @@ use wua_types::{
 };
 
 use crate::aggregate::{Stopped, aggregate};
+use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::follow;
 use crate::handler::{Consent, Finding, FindingKind};
 use crate::keeper;
 use crate::lock::MachineLock;
 use crate::machine::Machine;
-use crate::order::Order;
+use crate::order::{Order, Spent};
 use crate::planner::{self, ContentCheck, Planned};
 use crate::space;
 use crate::state::{OperationRecord, State};
@@ -54,16 +55,9 @@ enum Begun {
 impl Beginning {
     /// Blocks until the job's end.
     pub(crate) fn run(self, job: Uuid, lock: MachineLock, feed: JobFeed<Installation>) {
-        let nothing_done = InstallationProgress::nothing_done();
-        let truth = Truth {
-            phase: Phase::Preparing,
-            ..nothing_done.truth.clone()
-        };
-        feed.progress(InstallationProgress {
-            truth,
-            ..nothing_done
-        });
-        match self.begin(job, lock, &feed) {
+        let clock = Clock::start(&self.machine, &self.updates);
+        clock.tell(&feed, &preparing());
+        match self.begin(job, lock, &feed, &clock) {
             Ok(Begun::Kept) => follow::follow_and_revive(&self.machine, job, feed),
             Ok(Begun::Aborted) => {
                 let code = OperationResultCode::Aborted;
@@ -76,17 +70,26 @@ impl Beginning {
 
     /// Plans, writes down and hands over to the keeper. Where that does not happen, the lock is free when this returns, so
     /// that whoever hears of the job's end can begin the next one.
-    fn begin(&self, job: Uuid, lock: MachineLock, feed: &JobFeed<Installation>) -> Result<Begun, Failure> {
-        let lock = self.heal(job, lock, feed)?;
+    fn begin(
+        &self,
+        job: Uuid,
+        lock: MachineLock,
+        feed: &JobFeed<Installation>,
+        clock: &Clock,
+    ) -> Result<Begun, Failure> {
+        let lock = self.heal(job, lock, feed, clock)?;
         if feed.abort_requested() {
             return Ok(Begun::Aborted);
         }
-        let planned = self.plan()?;
-        self.check_space(&planned)?;
+        let planned = clock.planning(feed, &preparing(), || {
+            let planned = self.plan()?;
+            self.check_space(&planned)?;
+            Ok(planned)
+        })?;
         if feed.abort_requested() {
             return Ok(Begun::Aborted);
         }
-        self.write_down(job, planned).inspect_err(|_| {
+        self.write_down(job, planned, clock.spent()).inspect_err(|_| {
             self.forget(job);
             let _ = std::fs::remove_dir_all(self.machine.folders.job(job).path());
         })?;
@@ -110,11 +113,12 @@ impl Beginning {
         job: Uuid,
         lock: MachineLock,
         feed: &JobFeed<Installation>,
+        clock: &Clock,
     ) -> Result<MachineLock, Failure> {
         if self.repair.is_some() {
             return Ok(lock);
         }
-        let Some(found) = self.wait_for_others(feed)? else {
+        let Some(found) = self.wait_for_others(feed, clock)? else {
             return Ok(lock);
         };
         let can_be_healed = |finding: &Finding| finding.kind.stops_planning() && finding.heals_itself;
@@ -146,13 +150,11 @@ impl Beginning {
             // The repair shows as the first phase of the job that waits for it.
             let mut seen = healing.progress();
             while let Some(now) = healing.next_change(seen.revision()) {
-                feed.progress(InstallationProgress {
-                    truth: Truth {
-                        phase: Phase::Repairing,
-                        ..now.truth.clone()
-                    },
-                    ..InstallationProgress::nothing_done()
-                });
+                let truth = Truth {
+                    phase: Phase::Repairing,
+                    ..now.truth.clone()
+                };
+                clock.tell(feed, &truth);
                 seen = now;
             }
         });
@@ -173,7 +175,11 @@ impl Beginning {
 
     /// Waits, visibly, until nobody else works on the packages: states that are on their way cannot be planned on. What is wrong then;
     /// nothing where the caller wishes to stop.
-    fn wait_for_others(&self, feed: &JobFeed<Installation>) -> Result<Option<Vec<Finding>>, Failure> {
+    fn wait_for_others(
+        &self,
+        feed: &JobFeed<Installation>,
+        clock: &Clock,
+    ) -> Result<Option<Vec<Finding>>, Failure> {
         let since = Timestamp::now();
         loop {
             let found = self.machine.handler.diagnose(&self.machine.store())?;
@@ -183,7 +189,6 @@ impl Beginning {
             if feed.abort_requested() {
                 return Ok(None);
             }
-            let nothing_done = InstallationProgress::nothing_done();
             let truth = Truth {
                 phase: Phase::Waiting,
                 waiting_for: Some(WaitingFor {
@@ -193,12 +198,9 @@ impl Beginning {
                     detail: None,
                 }),
                 safe_to_power_off: false,
-                ..nothing_done.truth.clone()
+                ..preparing()
             };
-            feed.progress(InstallationProgress {
-                truth,
-                ..nothing_done
-            });
+            clock.tell(feed, &truth);
             thread::sleep(LOOK);
         }
     }
@@ -235,7 +237,7 @@ impl Beginning {
         space::check(&space::forecast(&needs, space::probe)?)
     }
 
-    fn write_down(&self, job: Uuid, Planned { plan, known }: Planned) -> Result<(), Failure> {
+    fn write_down(&self, job: Uuid, Planned { plan, known }: Planned, spent: Spent) -> Result<(), Failure> {
         let begun = Timestamp::now();
         let operation = OperationRecord {
             job,
@@ -255,6 +257,7 @@ impl Beginning {
             known,
             client_application_id: self.client_application_id.clone(),
             user_id: rustix::process::getuid().as_raw(),
+            spent,
             repair: self.repair,
         };
         let remember = |error: crate::state::StateError| {
@@ -304,6 +307,14 @@ impl Beginning {
         for index in 0..self.updates.len() {
             feed.update_finished(index, UpdateInstallationResult::ended(code, hresult, message));
         }
+    }
+}
+
+/// What is true of a job that has changed nothing yet.
+fn preparing() -> Truth {
+    Truth {
+        phase: Phase::Preparing,
+        ..InstallationProgress::nothing_done().truth
     }
 }
 

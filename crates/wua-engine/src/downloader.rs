@@ -3,7 +3,7 @@
 //! A download runs in the calling process, in a thread of its own; it needs no keeper, since nothing is lost when it ends
 //! early: what is complete stays in the store, what is partial is resumed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -15,11 +15,15 @@ use wua_types::{
 };
 
 use crate::aggregate::{Stopped, aggregate};
+use crate::beat::beating;
+use crate::durations::Durations;
 use crate::failure::Failure;
 use crate::handler::DownloadContext;
 use crate::machine::Machine;
 use crate::space;
 use crate::start_error::StartError;
+use crate::state::State;
+use crate::transfer::Transfer;
 
 /// Downloads updates. Settings changed while a download runs do not reach it (rule R6).
 #[derive(Clone, Debug)]
@@ -80,7 +84,8 @@ impl UpdateDownloader {
     }
 
     fn run(&self, updates: &Arc<[Update]>, feed: JobFeed<Download>) {
-        let mut reporter = Reporter::new(updates, &feed);
+        let durations = Durations::of(&self.machine.folders);
+        let mut reporter = Reporter::new(updates, &feed, &durations);
         let mut wanted = Vec::new();
         for (index, update) in updates.iter().enumerate() {
             match self.known_result(update) {
@@ -90,17 +95,25 @@ impl UpdateDownloader {
         }
         if !wanted.is_empty() {
             let chosen: Vec<Update> = wanted.iter().map(|index| updates[*index].clone()).collect();
-            let store = self.machine.store();
+            let shared = Mutex::new(reporter);
             let mut part = Part {
-                reporter: &mut reporter,
+                reporter: &shared,
+                feed: &feed,
                 places: &wanted,
             };
-            let room = self.check_space(&chosen);
-            if let Err(failure) =
-                room.and_then(|()| self.machine.handler.download(&chosen, &store, &mut part))
-            {
+            let fetched = beating(
+                || lock(&shared).again(),
+                || {
+                    self.check_space(&chosen)?;
+                    let store = self.machine.store();
+                    self.machine.handler.download(&chosen, &store, &mut part)
+                },
+            );
+            reporter = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if let Err(failure) = fetched {
                 reporter.end_rest(&failure);
             }
+            self.learn(&reporter);
         }
         let unsaid = Failure::new(
             HResult::WU_E_UPDATE_NOT_PROCESSED,
@@ -119,6 +132,17 @@ impl UpdateDownloader {
             hresult,
             updates: results,
         });
+    }
+
+    /// Remembers how fast it was.
+    fn learn(&self, reporter: &Reporter<'_>) {
+        let Some(observation) = reporter.transfer.observation(reporter.begun.elapsed()) else {
+            return;
+        };
+        let learned = State::open(&self.machine.folders).and_then(|mut state| state.learn(&[observation]));
+        if let Err(error) = learned {
+            tracing::warn!(%error, "how fast this download was is not learned");
+        }
     }
 
     /// Refuses what there is no room for, before anything is fetched.
@@ -159,10 +183,11 @@ struct Reporter<'a> {
     /// What is being done, apart from waiting.
     busy_with: Phase,
     begun: Instant,
+    transfer: Transfer,
 }
 
 impl<'a> Reporter<'a> {
-    fn new(updates: &[Update], feed: &'a JobFeed<Download>) -> Self {
+    fn new(updates: &[Update], feed: &'a JobFeed<Download>, durations: &Durations) -> Self {
         Self {
             feed,
             here: vec![0; updates.len()],
@@ -172,6 +197,7 @@ impl<'a> Reporter<'a> {
             busy_with: Phase::Starting,
             last: DownloadProgress::nothing_done(),
             begun: Instant::now(),
+            transfer: Transfer::new(durations),
         }
     }
 
@@ -219,13 +245,9 @@ impl<'a> Reporter<'a> {
             .iter()
             .flatten()
             .any(|result| result.result_code == OperationResultCode::Aborted);
-        let share = if total == 0 {
-            0.0
-        } else {
-            here as f64 / total as f64
-        };
-        let elapsed = self.begun.elapsed().as_secs_f64();
-        let remaining = (share > 0.02).then(|| elapsed * (1.0 - share) / share);
+        let now = self.begun.elapsed();
+        self.transfer.bytes(now, here);
+        let estimate = self.transfer.read(now, total, all_final);
         let whole = match (all_final, aborted) {
             (true, false) => Percent::FULL,
             _ => Percent::of(here, total).min(Percent::ALMOST),
@@ -245,18 +267,22 @@ impl<'a> Reporter<'a> {
             current_update_bytes_to_download: self.total[index],
             total_bytes_downloaded: here,
             total_bytes_to_download: total,
-            truth: Truth {
+            truth: estimate.in_place_of(Truth {
                 phase,
-                waiting_for: None,
-                time_share: share.clamp(self.last.truth.time_share, 1.0),
-                remaining_seconds: remaining,
-                remaining_low: remaining.map(|seconds| seconds * 0.5),
-                remaining_high: remaining.map(|seconds| seconds * 2.0),
                 can_abort: true,
                 safe_to_power_off: true,
-            },
+                ..Truth::default()
+            }),
         };
         self.busy_with = phase;
+        self.feed.progress(self.last.clone());
+    }
+
+    /// Says the same again, at the time it is now.
+    fn again(&mut self) {
+        let sum = |bytes: &[u64]| bytes.iter().copied().fold(0, u64::saturating_add);
+        let estimate = self.transfer.read(self.begun.elapsed(), sum(&self.total), false);
+        self.last.truth = estimate.in_place_of(self.last.truth.clone());
         self.feed.progress(self.last.clone());
     }
 
@@ -289,34 +315,39 @@ impl<'a> Reporter<'a> {
     }
 }
 
+fn lock<'a, 'b>(reporter: &'a Mutex<Reporter<'b>>) -> MutexGuard<'a, Reporter<'b>> {
+    reporter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The updates that the handler works on, with its numbers turned into the job's.
 struct Part<'a, 'b> {
-    reporter: &'a mut Reporter<'b>,
+    reporter: &'a Mutex<Reporter<'b>>,
+    feed: &'a JobFeed<Download>,
     places: &'a [usize],
 }
 
 impl DownloadContext for Part<'_, '_> {
     fn abort_requested(&self) -> bool {
-        self.reporter.feed.abort_requested()
+        self.feed.abort_requested()
     }
 
     fn bytes(&mut self, update: usize, here: u64, total: u64, phase: Phase) {
         if let Some(place) = self.places.get(update) {
-            self.reporter.bytes(*place, here, total, phase);
+            lock(self.reporter).bytes(*place, here, total, phase);
         }
     }
 
     fn waiting(&mut self, what: Option<WaitingFor>) {
-        self.reporter.waiting(what);
+        lock(self.reporter).waiting(what);
     }
 
     fn finished(&mut self, update: usize, result: UpdateDownloadResult) {
         if let Some(place) = self.places.get(update) {
-            self.reporter.finish(*place, result);
+            lock(self.reporter).finish(*place, result);
         }
     }
 
     fn warning(&mut self, code: HResult, message: String) {
-        self.reporter.feed.warning(message, code);
+        self.feed.warning(message, code);
     }
 }

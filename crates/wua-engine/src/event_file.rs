@@ -15,7 +15,8 @@ use wua_types::{EventLine, InstallationProgress, JobEvent};
 use crate::failure::Failure;
 use crate::folders::JobFolder;
 
-/// Writes events. Only news: progress that differs from the last in nothing but estimates is left out.
+/// Writes events. Only news: progress that differs from the last in nothing but estimates waits until they have moved, or a while
+/// has passed.
 ///
 /// Two files: one with everything, for whoever owns the job, and one without what programs printed, for everybody.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub struct EventWriter {
 
 /// What was said is said again when nothing was for this long: asked several times a second, so that a second is never silent.
 const BEAT: Duration = Duration::from_millis(700);
+
+/// A share of the time that is worth saying.
+const MOVED: f64 = 0.01;
 
 impl EventWriter {
     /// Opens the job's files for appending, making them where there are none. A line that an earlier keeper's end cut off ends
@@ -52,7 +56,7 @@ impl EventWriter {
         self.last = Some(said.clone());
     }
 
-    /// Says how far the work is, if that is news or nothing was said for a while.
+    /// Says how far the work is, if that is news.
     ///
     /// # Errors
     /// The disk said no.
@@ -60,7 +64,7 @@ impl EventWriter {
         if self
             .last
             .as_ref()
-            .is_some_and(|last| same_but_for_estimates(last, &now))
+            .is_some_and(|last| same_but_for_estimates(last, &now) && !has_moved(last, &now))
             && self.said.elapsed() < BEAT
         {
             return Ok(());
@@ -156,6 +160,11 @@ fn published(mut line: EventLine) -> EventLine {
         | JobEvent::Completed { .. } => {}
     }
     line
+}
+
+fn has_moved(last: &InstallationProgress, now: &InstallationProgress) -> bool {
+    let (last, now) = (last.truth.time_share, now.truth.time_share);
+    now >= last + MOVED || (now >= 1.0 && last < 1.0)
 }
 
 fn same_but_for_estimates(one: &InstallationProgress, other: &InstallationProgress) -> bool {

@@ -13,6 +13,7 @@ use wua_types::{
 
 use crate::failure::Failure;
 use crate::space::SpaceNeed;
+use crate::stage::{ExpectedStage, Stage};
 use crate::store::ContentStore;
 
 /// What the package manager says an operation on some updates would exactly change, asked before anything is touched.
@@ -116,8 +117,8 @@ pub trait BatchContext {
     fn step(&mut self, update: usize, done: u32, total: u32, phase: Phase);
     /// Tells what is being waited for, or that the wait is over.
     fn waiting(&mut self, what: Option<WaitingFor>);
-    /// Nothing new, and still at work; to be called several times a second, so that followers hear something each second.
-    fn pulse(&mut self) {}
+    /// Tells that a stage begins, which ends the one before, or that none runs; for the estimate of time alone.
+    fn stage(&mut self, stage: Option<Stage>);
     /// Tells an update's final result, read back from the machine; once for each member.
     fn finished(&mut self, update: usize, result: UpdateInstallationResult);
     /// Tells something that ends nothing.
@@ -211,6 +212,10 @@ pub trait UpdateHandler: Send + Sync {
         updates: &[InstalledUpdate],
         store: &ContentStore,
     ) -> Result<Resolution, Failure>;
+
+    /// Which stages each update of a plan is going to need, with what a machine of which nothing is known takes for them; for the
+    /// estimate of time alone, so what cannot be told is left out. Touches nothing; takes milliseconds.
+    fn forecast(&self, updates: &[PlannedUpdate]) -> Vec<Vec<ExpectedStage>>;
 
     /// How much room carrying out `plan` needs, folder by folder, beside the engine's own records. Touches nothing.
     ///

@@ -167,7 +167,8 @@ pub fn run(machine: &Machine, job: Uuid, lock: File) -> Result<(), Failure> {
     let is_completed = said
         .iter()
         .any(|line| matches!(line.event, JobEvent::Completed { .. }));
-    let mut reporter = Reporter::new(&order, events, state, journal, folder.abort());
+    let forecast = machine.handler.forecast(&order.plan.updates);
+    let mut reporter = Reporter::new(&order, events, state, journal, folder.abort(), forecast);
     if !said
         .iter()
         .any(|line| matches!(line.event, JobEvent::Started { .. }))
@@ -181,6 +182,7 @@ pub fn run(machine: &Machine, job: Uuid, lock: File) -> Result<(), Failure> {
             .close()
             .map_err(|error| Failure::because(error.code(), "cannot close the operation", error));
     }
+    reporter.keep_speaking();
     let inhibitor = Inhibitor::hold(machine.folders.root());
     let ended = catch_unwind(AssertUnwindSafe(|| match order.repair {
         Some(_) if past.keepers_without_progress >= KEEPERS_WITHOUT_PROGRESS => {

@@ -10,9 +10,12 @@
 
 pub mod aggregate;
 pub mod batches;
+mod beat;
 mod beginning;
 pub mod cleaning;
+mod clock;
 pub mod downloader;
+pub mod durations;
 pub mod event_file;
 pub mod failure;
 pub mod files;
@@ -44,11 +47,15 @@ mod service_unit;
 pub mod session;
 pub mod source;
 pub mod space;
+pub mod stage;
 pub mod start_error;
 pub mod state;
 pub mod store;
 pub mod system;
+pub mod timeline;
+mod transfer;
 pub mod undo;
+mod voice;
 
 pub use downloader::UpdateDownloader;
 pub use failure::Failure;

@@ -1,26 +1,15 @@
 //! How far a job is: steps in, WUA's three numbers and the time-true part out (rule R9, apt.md 2.3).
 //!
 //! The law of the total: every update weighs the same, `floor(sum of own percentages / N)`. An update stays at 99 until its
-//! result is known. Nothing falls: not the total, not an update's own percentage. The time-true part weighs updates by the
-//! time they are expected to take.
-
-use std::time::Duration;
+//! result is known. Nothing falls: not the total, not an update's own percentage. The time-true part is the timeline's
+//! ([`crate::timeline`]); no front computes a percentage.
 
 use wua_types::{InstallationProgress, OperationResultCode, Percent, Phase, Truth, WaitingFor};
 
-/// What one update costs before a byte of it is unpacked: starting scripts, updating the package database.
-const STEP_SECONDS: f64 = 0.15;
-/// Bytes that are unpacked in a second; a prior, of an ordinary disk and decompressor.
-const BYTES_PER_SECOND: f64 = 25e6;
-
-/// Seconds that an update is expected to take, from what is known before the work.
-pub fn expected_seconds(packages: usize, unpacked_bytes: u64) -> f64 {
-    STEP_SECONDS * packages as f64 + unpacked_bytes as f64 / BYTES_PER_SECOND
-}
+use crate::timeline::Estimate;
 
 #[derive(Clone, Debug)]
 struct Gauge {
-    seconds: f64,
     percent: Percent,
     result_code: OperationResultCode,
 }
@@ -31,7 +20,6 @@ pub struct Meter {
     gauges: Vec<Gauge>,
     current: usize,
     total: Percent,
-    time_share: f64,
     phase: Phase,
     waiting_for: Option<WaitingFor>,
     can_abort: bool,
@@ -39,22 +27,16 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter for updates that are expected to take so many seconds each.
-    pub fn new(expected_seconds: impl IntoIterator<Item = f64>) -> Self {
-        let gauge = |seconds: f64| Gauge {
-            seconds: if seconds.is_finite() {
-                seconds.max(0.001)
-            } else {
-                1.0
-            },
+    /// A meter for so many updates.
+    pub fn new(updates: usize) -> Self {
+        let gauge = Gauge {
             percent: Percent::ZERO,
             result_code: OperationResultCode::NotStarted,
         };
         Self {
-            gauges: expected_seconds.into_iter().map(gauge).collect(),
+            gauges: vec![gauge; updates],
             current: 0,
             total: Percent::ZERO,
-            time_share: 0.0,
             phase: Phase::Starting,
             waiting_for: None,
             can_abort: true,
@@ -71,7 +53,6 @@ impl Meter {
         gauge.result_code = said.result_code;
         self.current = said.current_update_index;
         self.total = self.total.max(said.percent_complete);
-        self.time_share = self.time_share.max(said.truth.time_share);
     }
 
     /// `done` of `total` steps of an update are made. Fewer than before changes nothing; a final update neither.
@@ -130,26 +111,21 @@ impl Meter {
         self.gauges.iter().any(|gauge| !gauge.result_code.is_final())
     }
 
-    /// Where everything stands, `elapsed` after the work began.
-    pub fn read(&self, elapsed: Duration) -> InstallationProgress {
+    /// Where everything stands, at the time that `estimate` tells.
+    pub fn read(&self, estimate: Estimate) -> InstallationProgress {
         let current = self.gauges.get(self.current);
-        let remaining = self.remaining_seconds(elapsed);
         InstallationProgress {
             current_update_index: self.current,
             current_update_percent_complete: current.map_or(Percent::ZERO, |gauge| gauge.percent),
             percent_complete: self.total,
             result_code: current.map_or(OperationResultCode::NotStarted, |gauge| gauge.result_code),
-            truth: Truth {
+            truth: estimate.in_place_of(Truth {
                 phase: if self.waiting_for.is_some() && !self.changing {
                     Phase::Waiting
                 } else {
                     self.phase
                 },
                 waiting_for: self.waiting_for.clone(),
-                time_share: self.time_share,
-                remaining_seconds: remaining,
-                remaining_low: remaining.map(|seconds| seconds * 0.5),
-                remaining_high: remaining.map(|seconds| seconds * 2.0),
                 can_abort: self.can_abort,
                 // Whoever is waited for may be changing the machine.
                 safe_to_power_off: !self.changing
@@ -157,7 +133,8 @@ impl Meter {
                         .waiting_for
                         .as_ref()
                         .is_none_or(|waiting| waiting.holder.is_none()),
-            },
+                ..Truth::default()
+            }),
         }
     }
 
@@ -168,28 +145,6 @@ impl Meter {
             .map(|gauge| u64::from(gauge.percent.get()))
             .sum();
         self.total = self.total.max(Percent::of(sum, 100 * self.gauges.len() as u64));
-        let all: f64 = self.gauges.iter().map(|gauge| gauge.seconds).sum();
-        let done: f64 = self
-            .gauges
-            .iter()
-            .map(|gauge| gauge.seconds * f64::from(gauge.percent.get()) / 100.0)
-            .sum();
-        self.time_share = self.time_share.max((done / all).clamp(0.0, 1.0));
-    }
-
-    /// The rest of the expected time, scaled by how the expected time of what is done compares with what it took.
-    fn remaining_seconds(&self, elapsed: Duration) -> Option<f64> {
-        if self.gauges.is_empty() {
-            return None;
-        }
-        let all: f64 = self.gauges.iter().map(|gauge| gauge.seconds).sum();
-        let expected = all * (1.0 - self.time_share);
-        let pace = if self.time_share > 0.05 {
-            elapsed.as_secs_f64() / (all * self.time_share)
-        } else {
-            1.0
-        };
-        Some(expected * pace)
     }
 }
 
@@ -199,25 +154,29 @@ mod tests {
     use OperationResultCode::{Aborted, Failed, Succeeded};
     use proptest::prelude::*;
 
+    const NOW: Estimate = Estimate {
+        share: 0.5,
+        remaining: 1.0,
+        low: 0.5,
+        high: 2.0,
+    };
+
     #[test]
     fn r9_the_law_of_the_total_while_one_update_runs_at_a_time() {
-        let mut meter = Meter::new([1.0, 50.0, 1.0]);
+        let mut meter = Meter::new(3);
         meter.step(0, 5, 5, Phase::Configuring);
-        assert_eq!(
-            meter.read(Duration::ZERO).current_update_percent_complete,
-            Percent::ALMOST
-        );
+        assert_eq!(meter.read(NOW).current_update_percent_complete, Percent::ALMOST);
         meter.finish(0, Succeeded);
         meter.step(1, 2, 5, Phase::Unpacking);
-        assert_eq!(meter.read(Duration::ZERO).percent_complete.get(), (100 + 40) / 3);
+        assert_eq!(meter.read(NOW).percent_complete.get(), (100 + 40) / 3);
     }
 
     #[test]
     fn an_aborted_update_stays_where_it_is() {
-        let mut meter = Meter::new([1.0, 1.0]);
+        let mut meter = Meter::new(2);
         meter.finish(0, Failed);
         meter.finish(1, Aborted);
-        assert_eq!(meter.read(Duration::ZERO).percent_complete.get(), 50);
+        assert_eq!(meter.read(NOW).percent_complete.get(), 50);
         assert!(!meter.is_unfinished());
     }
 
@@ -227,16 +186,15 @@ mod tests {
             count in 1usize..6,
             moves in prop::collection::vec((0usize..7, 0u32..9, 0u32..7, prop::option::of(2i32..6)), 0..60),
         ) {
-            let mut meter = Meter::new(vec![1.0; count]);
-            let mut last = meter.read(Duration::ZERO);
+            let mut meter = Meter::new(count);
+            let mut last = meter.read(NOW);
             for (update, done, total, end) in moves {
                 match end {
                     Some(code) => meter.finish(update, OperationResultCode::try_from(code).expect("2 to 5")),
                     None => meter.step(update, done, total, Phase::Unpacking),
                 }
-                let now = meter.read(Duration::from_secs(1));
+                let now = meter.read(NOW);
                 prop_assert!(now.percent_complete >= last.percent_complete);
-                prop_assert!(now.truth.time_share >= last.truth.time_share);
                 prop_assert!(now.percent_complete < Percent::FULL || !meter.is_unfinished());
                 last = now;
             }

@@ -31,9 +31,23 @@ pub struct Order {
     pub client_application_id: String,
     /// The user id of who asked.
     pub user_id: u32,
+    /// What of the job's time was over when this was written.
+    #[serde(default)]
+    pub spent: Spent,
     /// What a repair may do, if the job is one; then it has no updates.
     #[serde(default)]
     pub repair: Option<Consent>,
+}
+
+/// The time of a job before its keeper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Spent {
+    /// Seconds since the job began.
+    pub seconds: f64,
+    /// Which share of the job's time was told to have passed by then.
+    pub time_share: f64,
+    /// Seconds of that which the plan took.
+    pub planning_seconds: f64,
 }
 
 impl Order {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use wua_types::event::AnyProgress;
@@ -14,22 +14,25 @@ use wua_types::{
     WaitingFor,
 };
 
+use crate::durations::Durations;
 use crate::event_file::EventWriter;
 use crate::failure::Failure;
 use crate::handler::BatchContext;
 use crate::journal::{Journal, JournalError, Past};
 use crate::keeper::is_recorded;
 use crate::lock::MachineLock;
-use crate::meter::{Meter, expected_seconds};
+use crate::meter::Meter;
 use crate::order::Order;
+use crate::stage::{ExpectedStage, Stage};
 use crate::state::{Consequence, InstalledRecord, State, StateError};
 use crate::system;
+use crate::timeline::Timeline;
+use crate::voice::{SharedVoice, Voice};
 
 /// Tells a job's story.
 pub(crate) struct Reporter<'a> {
     order: &'a Order,
-    meter: Meter,
-    events: EventWriter,
+    voice: SharedVoice,
     state: State,
     journal: Journal,
     abort: PathBuf,
@@ -42,7 +45,6 @@ pub(crate) struct Reporter<'a> {
     /// The updates that the handler works on now; it may speak of no other.
     members: BTreeSet<usize>,
     more_to_come: bool,
-    start: Instant,
 }
 
 impl<'a> Reporter<'a> {
@@ -52,16 +54,20 @@ impl<'a> Reporter<'a> {
         state: State,
         journal: Journal,
         abort: PathBuf,
+        forecast: Vec<Vec<ExpectedStage>>,
     ) -> Self {
-        let seconds = order
-            .plan
-            .updates
-            .iter()
-            .map(|update| expected_seconds(update.changes.len(), update.unpacked_bytes));
+        let durations = state.durations().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what earlier runs took is not known");
+            Durations::default()
+        });
+        let mut timeline = Timeline::new(durations, forecast, &order.plan.batches);
+        timeline.restore(order.spent.time_share);
+        timeline.planned_in(order.spent.planning_seconds);
+        let spent = Duration::try_from_secs_f64(order.spent.seconds).unwrap_or_default();
+        let voice = Voice::new(Meter::new(order.updates.len()), timeline, events, spent);
         Self {
             order,
-            meter: Meter::new(seconds),
-            events,
+            voice: SharedVoice::new(voice),
             state,
             journal,
             abort,
@@ -71,7 +77,6 @@ impl<'a> Reporter<'a> {
             unrecorded: BTreeSet::new(),
             members: BTreeSet::new(),
             more_to_come: true,
-            start: Instant::now(),
         }
     }
 
@@ -83,7 +88,7 @@ impl<'a> Reporter<'a> {
         for line in said {
             match &line.event {
                 JobEvent::Progress(AnyProgress::Installation(now)) => {
-                    self.meter.restore(now);
+                    self.voice.lock().restore(now);
                     last = Some(now);
                 }
                 JobEvent::UpdateFinished { index, result, .. } => {
@@ -91,7 +96,7 @@ impl<'a> Reporter<'a> {
                     // What was said holds, also where the journal does not know of it any more.
                     if let Some(known) = self.results.get_mut(*index) {
                         *known = Some(result.clone());
-                        self.meter.finish(*index, result.result_code);
+                        self.voice.lock().finish(*index, result.result_code);
                     }
                 }
                 _ => {}
@@ -117,7 +122,7 @@ impl<'a> Reporter<'a> {
                 None => {}
             }
             if told.contains(&place) {
-                self.meter.finish(place, result.result_code);
+                self.voice.lock().finish(place, result.result_code);
             } else {
                 unsaid.push((place, result.clone()));
             }
@@ -126,13 +131,14 @@ impl<'a> Reporter<'a> {
             last.is_some_and(|last| last.result_code.is_final() && last.current_update_index == place)
         };
         if let Some(last) = last {
-            self.meter.restore(last);
-            self.events.restore(last);
+            let mut voice = self.voice.lock();
+            voice.restore(last);
+            voice.events.restore(last);
         }
         // A final progress waits for its result, which must come first.
         unsaid.sort_by_key(|(place, _)| !is_promised(*place));
         for (place, result) in unsaid {
-            self.meter.finish(place, result.result_code);
+            self.voice.lock().finish(place, result.result_code);
             if !is_promised(place) {
                 self.show();
             }
@@ -157,6 +163,11 @@ impl<'a> Reporter<'a> {
             plan_hash: Some(self.order.plan.hash().to_string()),
             updates: self.order.plan.updates.iter().enumerate().map(started).collect(),
         });
+    }
+
+    /// From now on followers hear something each second.
+    pub(crate) fn keep_speaking(&mut self) {
+        self.voice.keep_speaking();
     }
 
     pub(crate) fn abort_wished(&self) -> bool {
@@ -189,9 +200,12 @@ impl<'a> Reporter<'a> {
         self.begun.extend(members);
         self.members = members.iter().copied().collect();
         self.more_to_come = more_to_come;
-        self.meter.can_abort(true);
-        self.meter.phase(Phase::Preparing);
-        self.show();
+        let mut voice = self.voice.lock();
+        let now = voice.now();
+        voice.timeline.begin_batch(now, members);
+        voice.meter.can_abort(true);
+        voice.meter.phase(Phase::Preparing);
+        voice.show();
         Ok(())
     }
 
@@ -199,8 +213,9 @@ impl<'a> Reporter<'a> {
     pub(crate) fn begin_repair(&mut self, number: usize) -> Result<(), Failure> {
         // Where it is the job itself, nothing comes after it that could be stopped.
         self.begin_batch(number, &[], self.order.repair.is_none())?;
-        self.meter.phase(Phase::Repairing);
-        self.show();
+        let mut voice = self.voice.lock();
+        voice.meter.phase(Phase::Repairing);
+        voice.show();
         Ok(())
     }
 
@@ -223,11 +238,14 @@ impl<'a> Reporter<'a> {
 
     pub(crate) fn end_batch(&mut self) {
         self.members.clear();
-        self.meter.waiting(None);
-        self.meter.changing(false);
-        self.meter
-            .can_abort(self.more_to_come || self.meter.is_unfinished());
-        self.show();
+        let mut voice = self.voice.lock();
+        let now = voice.now();
+        voice.timeline.end_batch(now);
+        voice.meter.waiting(None);
+        voice.meter.changing(false);
+        let can_abort = self.more_to_come || voice.meter.is_unfinished();
+        voice.meter.can_abort(can_abort);
+        voice.show();
     }
 
     /// The result of an update: written to history, then shown.
@@ -242,8 +260,10 @@ impl<'a> Reporter<'a> {
         if is_recorded(result.result_code, begun) {
             self.remember(place, &result);
         }
-        self.meter.finish(place, result.result_code);
-        self.show();
+        let mut voice = self.voice.lock();
+        voice.finish(place, result.result_code);
+        voice.show();
+        drop(voice);
         self.results[place] = Some(result.clone());
         self.say_finished(place, result);
     }
@@ -323,12 +343,14 @@ impl<'a> Reporter<'a> {
                 ),
             );
         }
-        let Self {
-            mut events, state, ..
-        } = self;
+        let observed = self.voice.lock().timeline.take_observations();
+        if let Err(error) = self.state.learn(&observed) {
+            tracing::warn!(%error, "how long this job's stages took is not learned");
+        }
+        let Self { voice, state, .. } = self;
         drop(state);
         drop(lock);
-        say(&mut events, completed);
+        voice.lock().say(completed);
     }
 
     /// Ends the operation in the state, once history knows every result; else it stays unfinished, and the next keeper finds the
@@ -402,10 +424,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn show(&mut self) {
-        let now = self.meter.read(self.start.elapsed());
-        if let Err(error) = self.events.progress(now) {
-            tracing::error!(%error, "progress could not be written");
-        }
+        self.voice.lock().show();
     }
 
     fn say_warning(&mut self, hresult: HResult, message: String) {
@@ -413,7 +432,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn say(&mut self, event: JobEvent) {
-        say(&mut self.events, event);
+        self.voice.lock().say(event);
     }
 
     fn is_member(&self, update: usize) -> bool {
@@ -429,39 +448,37 @@ fn not_written(error: JournalError) -> Failure {
     Failure::because(error.code(), "cannot write down what is going to be done", error)
 }
 
-fn say(events: &mut EventWriter, event: JobEvent) {
-    // A full disk must not stop a package manager in the middle; history and the machine's states hold the truth.
-    if let Err(error) = events.say(event) {
-        tracing::error!(%error, "an event could not be written");
-    }
-}
-
 impl BatchContext for Reporter<'_> {
     fn abort_requested(&self) -> bool {
         self.abort_wished()
     }
 
     fn changing(&mut self) {
-        self.meter.waiting(None);
-        self.meter.changing(true);
-        self.meter.can_abort(self.more_to_come);
-        self.show();
+        let mut voice = self.voice.lock();
+        voice.meter.waiting(None);
+        voice.meter.changing(true);
+        voice.meter.can_abort(self.more_to_come);
+        voice.show();
     }
 
     fn step(&mut self, update: usize, done: u32, total: u32, phase: Phase) {
         if self.is_member(update) {
-            self.meter.step(update, done, total, phase);
-            self.show();
+            let mut voice = self.voice.lock();
+            voice.meter.step(update, done, total, phase);
+            voice.show();
         }
     }
 
     fn waiting(&mut self, what: Option<WaitingFor>) {
-        self.meter.waiting(what);
-        self.show();
+        let mut voice = self.voice.lock();
+        voice.meter.waiting(what);
+        voice.show();
     }
 
-    fn pulse(&mut self) {
-        self.show();
+    fn stage(&mut self, stage: Option<Stage>) {
+        let mut voice = self.voice.lock();
+        let now = voice.now();
+        voice.timeline.stage(now, stage);
     }
 
     fn finished(&mut self, update: usize, result: UpdateInstallationResult) {

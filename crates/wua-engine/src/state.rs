@@ -4,39 +4,23 @@
 //! plain file, by rename, for everybody else: a reader without rights can open neither a database in WAL mode nor a hot
 //! journal (design.md, Choices).
 
+mod durations;
+mod layout;
+mod public;
+
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-use wua_types::quote::without_quote;
 use wua_types::{HResult, Update, UpdateHistoryEntry, UpdateId};
 
-use crate::files::make_folder;
-use crate::folders::Folders;
+use self::layout::VERSION;
+pub use self::public::PublicState;
 use crate::handler::InstalledUpdate;
-
-/// How many history entries the public part holds.
-const PUBLIC_HISTORY: usize = 1000;
-/// The version of the database's layout and of the public file.
-const VERSION: i64 = 2;
-
-const LAYOUT: &str = "
-    CREATE TABLE flag (update_id TEXT PRIMARY KEY, title TEXT NOT NULL, hidden INTEGER NOT NULL DEFAULT 0,
-        eula_accepted INTEGER NOT NULL DEFAULT 0) STRICT;
-    CREATE TABLE installed (update_id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
-    CREATE TABLE history (sequence INTEGER PRIMARY KEY, update_id TEXT NOT NULL, job TEXT NOT NULL, entry TEXT NOT NULL) STRICT;
-    CREATE TABLE operation (job TEXT PRIMARY KEY, record TEXT NOT NULL, ended INTEGER NOT NULL DEFAULT 0,
-        plan TEXT) STRICT;
-    CREATE TABLE service (id TEXT PRIMARY KEY, registered_with_au INTEGER NOT NULL) STRICT;
-";
 
 /// Why the state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -136,149 +120,6 @@ pub struct OperationRecord {
     pub plan_hash: String,
 }
 
-/// What everybody may know of a machine's state.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct PublicState {
-    /// The layout's version.
-    pub version: i64,
-    /// The updates that are hidden, with their titles.
-    pub hidden: Vec<(UpdateId, String)>,
-    /// The updates whose licence was accepted.
-    pub eula_accepted: BTreeSet<UpdateId>,
-    /// The updates that wua installed.
-    pub installed: Vec<InstalledRecord>,
-    /// What happened, newest first.
-    pub history: Vec<UpdateHistoryEntry>,
-    /// Operations that have begun and not ended.
-    pub unfinished: Vec<OperationRecord>,
-    /// The services whose registration with automatic updates was changed.
-    pub services: Vec<(Uuid, bool)>,
-}
-
-impl PublicState {
-    /// The state of a machine: from the database where the caller may read it, else from the public file. A machine that wua
-    /// never changed has an empty state.
-    ///
-    /// # Errors
-    /// See [`StateError`].
-    pub fn read(folders: &Folders) -> Result<Self, StateError> {
-        match State::open_existing(folders) {
-            Ok(Some(state)) => return state.public(i64::MAX),
-            Ok(None) => {}
-            Err(error) if error.code() == HResult::E_ACCESSDENIED => {}
-            Err(error) => return Err(error),
-        }
-        let path = folders.public_state();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => {
-                return Err(StateError::Io {
-                    action: "read",
-                    path,
-                    source,
-                });
-            }
-        };
-        let state: Self = serde_json::from_slice(&text).map_err(|error| StateError::Damaged {
-            path: path.clone(),
-            what: error.to_string(),
-        })?;
-        if state.version > VERSION {
-            return Err(StateError::Newer {
-                path,
-                found: state.version,
-            });
-        }
-        Ok(state)
-    }
-
-    /// Whether the update is hidden.
-    pub fn is_hidden(&self, id: UpdateId) -> bool {
-        self.hidden.iter().any(|(hidden, _)| *hidden == id)
-    }
-}
-
-/// Fills a new database from what was published. A database that is gone or was emptied takes nothing along but the history before
-/// the last thousand entries and what programs printed.
-fn refill(change: &Transaction<'_>, public: &Path, path: &Path) -> Result<(), StateError> {
-    let Ok(text) = fs::read(public) else { return Ok(()) };
-    let state: PublicState = serde_json::from_slice(&text).map_err(|error| StateError::Damaged {
-        path: public.into(),
-        what: error.to_string(),
-    })?;
-    tracing::warn!(
-        database = %path.display(),
-        "the state database is gone or empty; it is filled again from what was published"
-    );
-    let wrap = |source| StateError::Database {
-        path: path.into(),
-        source,
-    };
-    let fill = || -> rusqlite::Result<()> {
-        for (id, title) in &state.hidden {
-            let values = params![id.to_string(), title];
-            change.execute(
-                "INSERT INTO flag (update_id, title, hidden) VALUES (?1, ?2, 1)",
-                values,
-            )?;
-        }
-        for id in &state.eula_accepted {
-            change.execute(
-                "INSERT INTO flag (update_id, title, eula_accepted) VALUES (?1, '', 1)
-                 ON CONFLICT (update_id) DO UPDATE SET eula_accepted = 1",
-                params![id.to_string()],
-            )?;
-        }
-        for record in &state.installed {
-            let values = params![record.installed.update.id().to_string(), json(record)];
-            change.execute(
-                "INSERT INTO installed (update_id, record) VALUES (?1, ?2)",
-                values,
-            )?;
-        }
-        for entry in state.history.iter().rev() {
-            let id = entry.update_identity.update_id.to_string();
-            let values = params![id, entry.job.to_string(), json(entry)];
-            change.execute(
-                "INSERT INTO history (update_id, job, entry) VALUES (?1, ?2, ?3)",
-                values,
-            )?;
-        }
-        for operation in &state.unfinished {
-            let values = params![operation.job.to_string(), json(operation)];
-            change.execute("INSERT INTO operation (job, record) VALUES (?1, ?2)", values)?;
-        }
-        for (id, registered) in &state.services {
-            change.execute(
-                "INSERT INTO service VALUES (?1, ?2)",
-                params![id.to_string(), registered],
-            )?;
-        }
-        Ok(())
-    };
-    fill().map_err(wrap)
-}
-
-/// How long a busy database is waited for.
-const BUSY: Duration = Duration::from_secs(10);
-
-/// Switches to a write-ahead log. SQLite waits for nobody in this, so of many who make a database at once some meet the others.
-fn write_ahead(database: &Connection) -> rusqlite::Result<()> {
-    let begun = Instant::now();
-    loop {
-        match database.pragma_update(None, "journal_mode", "WAL") {
-            Err(error)
-                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
-                    && begun.elapsed() < BUSY =>
-            {
-                thread::sleep(Duration::from_millis(5));
-            }
-            switched => return switched,
-        }
-    }
-}
-
 /// The state database of one machine, open for its owner.
 #[derive(Debug)]
 pub struct State {
@@ -288,109 +129,6 @@ pub struct State {
 }
 
 impl State {
-    /// Opens the state for change, making it where there is none.
-    ///
-    /// # Errors
-    /// See [`StateError`].
-    pub fn open(folders: &Folders) -> Result<Self, StateError> {
-        let folder = folders.state();
-        make_folder(&folder).map_err(|source| StateError::Io {
-            action: "create",
-            path: folder,
-            source,
-        })?;
-        let path = folders.database();
-        if !path.exists() {
-            // SQLite gives its journals the mode of the database, so the mode must be right from the first byte on.
-            use std::os::unix::fs::OpenOptionsExt as _;
-            fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(|source| StateError::Io {
-                    action: "create",
-                    path: path.clone(),
-                    source,
-                })?;
-        }
-        Self::connect(folders, OpenFlags::SQLITE_OPEN_READ_WRITE)
-    }
-
-    fn open_existing(folders: &Folders) -> Result<Option<Self>, StateError> {
-        match fs::metadata(folders.database()) {
-            Ok(found) if found.len() > 0 => {
-                Self::connect(folders, OpenFlags::SQLITE_OPEN_READ_WRITE).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn connect(folders: &Folders, flags: OpenFlags) -> Result<Self, StateError> {
-        let path = folders.database();
-        let wrap = |source| StateError::Database {
-            path: path.clone(),
-            source,
-        };
-        let mut database =
-            Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(wrap)?;
-        database.busy_timeout(BUSY).map_err(wrap)?;
-        write_ahead(&database).map_err(wrap)?;
-        database
-            .pragma_update(None, "synchronous", "FULL")
-            .map_err(wrap)?;
-        let found: i64 = database
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(wrap)?;
-        if found > VERSION {
-            return Err(StateError::Newer { path, found });
-        }
-        if found == 0 {
-            let change = database
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(wrap)?;
-            // Somebody else may have been faster between the look and the lock.
-            let found: i64 = change
-                .pragma_query_value(None, "user_version", |row| row.get(0))
-                .map_err(wrap)?;
-            if found == 0 {
-                let foreign: i64 = change
-                    .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-                    .map_err(wrap)?;
-                if foreign > 0 {
-                    return Err(StateError::Damaged {
-                        path,
-                        what: "it is a database of another program's".into(),
-                    });
-                }
-                change.execute_batch(LAYOUT).map_err(wrap)?;
-                refill(&change, &folders.public_state(), &path)?;
-                change
-                    .pragma_update(None, "user_version", VERSION)
-                    .map_err(wrap)?;
-            }
-            change.commit().map_err(wrap)?;
-        } else if found == 1 {
-            let change = database
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(wrap)?;
-            let found: i64 = change
-                .pragma_query_value(None, "user_version", |row| row.get(0))
-                .map_err(wrap)?;
-            if found == 1 {
-                change
-                    .execute_batch("ALTER TABLE operation ADD COLUMN plan TEXT; PRAGMA user_version = 2;")
-                    .map_err(wrap)?;
-            }
-            change.commit().map_err(wrap)?;
-        }
-        Ok(Self {
-            database,
-            path,
-            public: folders.public_state(),
-        })
-    }
-
     /// Hides updates or shows them again, durably.
     ///
     /// # Errors
@@ -527,7 +265,20 @@ impl State {
         })
     }
 
+    /// Makes a change that everybody may read.
     fn change(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StateError> {
+        self.change_privately(work)?;
+        // The change is made, so its caller must not make it again; what everybody reads is behind until the next one.
+        if let Err(error) = self.publish() {
+            tracing::error!(%error, "the public state is not up to date");
+        }
+        Ok(())
+    }
+
+    fn change_privately(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), StateError> {
@@ -546,80 +297,7 @@ impl State {
             path: path.clone(),
             source,
         })?;
-        change.commit().map_err(wrap)?;
-        // The change is made, so its caller must not make it again; what everybody reads is behind until the next one.
-        if let Err(error) = self.publish() {
-            tracing::error!(%error, "the public state is not up to date");
-        }
-        Ok(())
-    }
-
-    fn publish(&self) -> Result<(), StateError> {
-        // Held until the file is in place: of two who publish at once, the later one has read the newer state.
-        let _turn =
-            Transaction::new_unchecked(&self.database, TransactionBehavior::Immediate).map_err(|source| {
-                StateError::Database {
-                    path: self.path.clone(),
-                    source,
-                }
-            })?;
-        let io = |action| {
-            let path = self.public.clone();
-            move |source| StateError::Io { action, path, source }
-        };
-        crate::seam::at("public-state").map_err(io("write"))?;
-        let folder = self.public.parent().unwrap_or(Path::new("."));
-        let mut published = self.public(PUBLIC_HISTORY as i64)?;
-        for entry in &mut published.history {
-            entry.message = without_quote(&entry.message).to_owned();
-        }
-        let text = json(&published);
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io("write beside"))?;
-        file.write_all(text.as_bytes()).map_err(io("write"))?;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o644))
-            .map_err(io("set the mode of"))?;
-        file.persist(&self.public)
-            .map_err(|error| io("replace")(error.error))?;
-        Ok(())
-    }
-
-    fn public(&self, history: i64) -> Result<PublicState, StateError> {
-        let hidden = self.rows(
-            "SELECT update_id, title FROM flag WHERE hidden = 1 ORDER BY title",
-            [],
-            |row| Ok((row.get::<_, String>(0)?, row.get(1)?)),
-        )?;
-        let hidden = hidden
-            .into_iter()
-            .map(|(id, title)| Ok((self.parse(&id)?, title)))
-            .collect::<Result<_, _>>()?;
-        let accepted: Vec<String> =
-            self.rows("SELECT update_id FROM flag WHERE eula_accepted = 1", [], |row| {
-                row.get(0)
-            })?;
-        let services: Vec<(String, bool)> =
-            self.rows("SELECT id, registered_with_au FROM service", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        Ok(PublicState {
-            version: VERSION,
-            hidden,
-            eula_accepted: accepted
-                .iter()
-                .map(|id| self.parse(id))
-                .collect::<Result<_, _>>()?,
-            installed: self.documents("SELECT record FROM installed ORDER BY update_id", [])?,
-            history: self.documents(
-                "SELECT entry FROM history ORDER BY sequence DESC LIMIT ?1",
-                [history],
-            )?,
-            unfinished: self.documents("SELECT record FROM operation WHERE ended = 0 ORDER BY rowid", [])?,
-            services: services
-                .into_iter()
-                .map(|(id, registered)| Ok((self.parse::<Uuid>(&id)?, registered)))
-                .collect::<Result<_, StateError>>()?,
-        })
+        change.commit().map_err(wrap)
     }
 
     fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(&self, text: &str) -> Result<T, StateError> {
@@ -740,7 +418,11 @@ fn json(value: &impl serde::Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+    use crate::folders::Folders;
     use wua_types::UpdateIdentity;
 
     fn folders() -> (tempfile::TempDir, Folders) {

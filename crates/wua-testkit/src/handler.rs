@@ -12,10 +12,11 @@ use wua_engine::handler::{
     ResolvedUpdate,
 };
 use wua_engine::space::SpaceNeed;
+use wua_engine::stage::{ExpectedStage, Stage, StageKind};
 use wua_engine::store::ContentStore;
 use wua_types::{
-    HResult, InstallPlan, OperationResultCode, Phase, PlannedChange, Update, UpdateDownloadResult, UpdateId,
-    UpdateInstallationResult, WaitingFor,
+    HResult, InstallPlan, OperationResultCode, Phase, PlannedChange, PlannedUpdate, Update,
+    UpdateDownloadResult, UpdateId, UpdateInstallationResult, WaitingFor,
 };
 
 use crate::gate::Gate;
@@ -198,6 +199,9 @@ impl BatchContext for Noting<'_> {
     fn waiting(&mut self, what: Option<WaitingFor>) {
         self.cx.waiting(what);
     }
+    fn stage(&mut self, stage: Option<Stage>) {
+        self.cx.stage(stage);
+    }
     fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
         // The first result counts.
         if self.told.insert(update) && result.result_code.is_success() {
@@ -276,6 +280,17 @@ impl UpdateHandler for ScriptedHandler {
         _store: &ContentStore,
     ) -> Result<Resolution, Failure> {
         self.resolve(updates.iter().map(|installed| Ok(take_back(installed))).collect())
+    }
+
+    fn forecast(&self, updates: &[PlannedUpdate]) -> Vec<Vec<ExpectedStage>> {
+        let stages = |update: &PlannedUpdate| {
+            let unpack = update.changes.iter().map(|change| ExpectedStage {
+                stage: Stage::of(StageKind::Unpack, change.name.clone()),
+                seconds: 1.0,
+            });
+            unpack.collect()
+        };
+        updates.iter().map(stages).collect()
     }
 
     fn space_needed(&self, _plan: &InstallPlan) -> Result<Vec<SpaceNeed>, Failure> {

@@ -277,6 +277,8 @@ impl<'a> Record<'a> {
 }
 
 impl BatchContext for Record<'_> {
+    fn stage(&mut self, _stage: Option<wua_engine::stage::Stage>) {}
+
     fn abort_requested(&self) -> bool {
         self.aborted
     }

@@ -1,0 +1,23 @@
+//! Says something again and again while work blocks, so that no second is silent.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+/// How often: progress is told each second at least, whatever the machine is busy with.
+const BEAT: Duration = Duration::from_millis(250);
+
+/// Does `work`, and calls `again` from another thread as long as it takes.
+pub(crate) fn beating<T>(again: impl Fn() + Send, work: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        let (working, ended) = channel::<()>();
+        scope.spawn(move || {
+            while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                again();
+            }
+        });
+        let done = work();
+        drop(working);
+        done
+    })
+}

@@ -1,0 +1,474 @@
+//! The time-true part of progress: which share of a job's time has passed, and how much is left (`Truth`).
+//!
+//! A model: stages of which each has an expected duration, one running at a time, and a clock that the caller reads. The share is
+//! the time that has passed, divided by that and what is left; it never falls, and is 1 only when nothing is left. What is left is
+//! corrected in the course of the job by how long its stages took beside what was expected of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use wua_types::Truth;
+
+use crate::durations::{Durations, Guess, Observation};
+use crate::stage::{ExpectedStage, Stage, StageKind};
+
+/// What is supposed of stages that belong to no package, in seconds.
+const PLAN: f64 = 0.5;
+const PREPARE: f64 = 0.4;
+const FINISH: f64 = 0.3;
+/// And of one that nobody expected.
+const UNEXPECTED: f64 = 0.3;
+
+/// How much of the whole must have been seen before the job's own pace counts as much as what was expected.
+const DOUBT: f64 = 0.2;
+/// The same in seconds, for short jobs.
+const DOUBT_SECONDS: f64 = 1.0;
+
+/// Work is not over before it is.
+const ALMOST: f64 = 0.995;
+
+/// What is to be told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Share of the job's time that has passed, 0 to 1.
+    pub share: f64,
+    /// Seconds that are left.
+    pub remaining: f64,
+    /// The lower end of the band.
+    pub low: f64,
+    /// The upper end of the band.
+    pub high: f64,
+}
+
+impl Estimate {
+    /// The same truth at this time.
+    pub fn in_place_of(self, truth: Truth) -> Truth {
+        Truth {
+            time_share: self.share,
+            remaining_seconds: Some(self.remaining),
+            remaining_low: Some(self.low),
+            remaining_high: Some(self.high),
+            ..truth
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Planned {
+    stage: Stage,
+    supposed: f64,
+    guess: Guess,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    planned: Planned,
+    since: Duration,
+}
+
+/// The timeline of one job. Every `at` is the time since the job began.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    durations: Durations,
+    updates: Vec<Vec<Planned>>,
+    finished: BTreeSet<usize>,
+    /// The batches that have not begun.
+    later: Vec<Vec<usize>>,
+    /// The stages of the running batch that have not begun, each with the update it is for.
+    left: Vec<(usize, Planned)>,
+    running: Option<Running>,
+    is_in_batch: bool,
+    has_begun: bool,
+    observed: Vec<Observation>,
+    /// What the stages seen so far were expected to take, and took.
+    expected: f64,
+    took: f64,
+    share: f64,
+}
+
+impl Timeline {
+    /// The timeline of a job whose updates need these stages, and that go in these batches.
+    pub fn new(durations: Durations, forecast: Vec<Vec<ExpectedStage>>, batches: &[Vec<usize>]) -> Self {
+        let planned = |expected: ExpectedStage| plan(&durations, expected.stage, expected.seconds);
+        let updates = forecast
+            .into_iter()
+            .map(|stages| stages.into_iter().map(planned).collect())
+            .collect();
+        Self {
+            updates,
+            durations,
+            finished: BTreeSet::new(),
+            later: batches.to_vec(),
+            left: Vec::new(),
+            running: None,
+            is_in_batch: false,
+            has_begun: false,
+            observed: Vec::new(),
+            expected: 0.0,
+            took: 0.0,
+            share: 0.0,
+        }
+    }
+
+    /// Goes on from a share that was told before, so that nothing falls.
+    pub fn restore(&mut self, share: f64) {
+        if share.is_finite() {
+            self.share = self.share.max(share.min(ALMOST));
+        }
+    }
+
+    /// The plan is being made.
+    pub fn begin_plan(&mut self, at: Duration) {
+        self.run(at, plan(&self.durations, Stage::of(StageKind::Plan, ""), PLAN));
+    }
+
+    /// The plan is made.
+    pub fn end_plan(&mut self, at: Duration) {
+        self.close(at);
+    }
+
+    /// The plan was made by somebody else, in so many seconds.
+    pub fn planned_in(&mut self, seconds: f64) {
+        if seconds > 0.0 {
+            self.observed.push(Observation {
+                stage: Stage::of(StageKind::Plan, ""),
+                supposed: PLAN,
+                took: Some(seconds),
+            });
+        }
+    }
+
+    /// A batch of these updates begins, or a repair, which has none.
+    pub fn begin_batch(&mut self, at: Duration, members: &[usize]) {
+        self.close(at);
+        self.later
+            .iter_mut()
+            .for_each(|batch| batch.retain(|update| !members.contains(update)));
+        self.drop_done_batches();
+        (self.is_in_batch, self.has_begun) = (true, true);
+        self.left = self.stages_of(members);
+        if !members.is_empty() {
+            self.left.push((usize::MAX, self.finish_stage()));
+            let prepare = Stage::of(StageKind::Prepare, "");
+            self.run(at, plan(&self.durations, prepare, PREPARE));
+        }
+    }
+
+    /// A stage begins, which ends the one before; or none.
+    pub fn stage(&mut self, at: Duration, stage: Option<Stage>) {
+        if !self.is_in_batch {
+            return;
+        }
+        match (&stage, &self.running) {
+            (Some(stage), Some(running)) if running.planned.stage == *stage => return,
+            // More comes after all.
+            (_, Some(running)) if running.planned.stage.kind == StageKind::Finish => {
+                self.left.push((usize::MAX, running.planned.clone()));
+                self.running = None;
+            }
+            _ => self.close(at),
+        }
+        let Some(stage) = stage else {
+            // Between two stages of a batch there is nothing; after the last one there is its end.
+            if self
+                .left
+                .iter()
+                .all(|(_, planned)| planned.stage.kind == StageKind::Finish)
+                && let Some((_, finish)) = self.left.pop()
+            {
+                self.run(at, finish);
+            }
+            return;
+        };
+        let place = self.left.iter().position(|(_, planned)| planned.stage == stage);
+        let planned = match place {
+            Some(place) => self.left.swap_remove(place).1,
+            None => plan(&self.durations, stage, UNEXPECTED),
+        };
+        self.run(at, planned);
+    }
+
+    /// An update has its result: what was expected for it does not come any more. Triggers run for all.
+    pub fn finish(&mut self, update: usize) {
+        self.finished.insert(update);
+        self.left
+            .retain(|(of, planned)| *of != update || planned.stage.kind == StageKind::Triggers);
+        self.drop_done_batches();
+    }
+
+    /// The batch is over.
+    pub fn end_batch(&mut self, at: Duration) {
+        self.close(at);
+        for (_, planned) in std::mem::take(&mut self.left) {
+            if planned.stage.kind == StageKind::Triggers {
+                self.observed.push(Observation {
+                    stage: planned.stage,
+                    supposed: planned.supposed,
+                    took: None,
+                });
+            }
+        }
+        self.is_in_batch = false;
+    }
+
+    /// How it stands.
+    pub fn read(&mut self, at: Duration) -> Estimate {
+        let is_over = !self.is_in_batch
+            && self.running.is_none()
+            && self.later.is_empty()
+            && (self.has_begun || !self.updates.is_empty());
+        if is_over {
+            self.share = 1.0;
+        }
+        let (remaining, known) = if is_over { (0.0, 1.0) } else { self.remaining(at) };
+        let passed = at.as_secs_f64();
+        let share = passed / (passed + remaining).max(f64::MIN_POSITIVE);
+        self.share = self.share.max(share.min(ALMOST));
+        Estimate {
+            share: self.share,
+            remaining,
+            low: remaining * (0.85 - 0.35 * (1.0 - known)),
+            high: remaining * (1.2 + 1.3 * (1.0 - known)),
+        }
+    }
+
+    /// What became of the stages until now, each told once.
+    pub fn take_observations(&mut self) -> Vec<Observation> {
+        std::mem::take(&mut self.observed)
+    }
+
+    /// Seconds that are left, and which share of them rests on what this machine did before.
+    fn remaining(&self, at: Duration) -> (f64, f64) {
+        let mut sum = Sum::default();
+        for (_, planned) in &self.left {
+            sum.add(planned);
+        }
+        for batch in &self.later {
+            for (_, planned) in &self.stages_of(batch) {
+                sum.add(planned);
+            }
+            sum.add(&plan(&self.durations, Stage::of(StageKind::Prepare, ""), PREPARE));
+            sum.add(&self.finish_stage());
+        }
+        let whole = sum.seconds + self.expected;
+        let doubt = DOUBT_SECONDS.max(DOUBT * whole);
+        let pace = ((doubt + self.took) / (doubt + self.expected)).clamp(0.25, 4.0);
+        let mut remaining = sum.seconds * pace;
+        if let Some(running) = &self.running {
+            let spent = at.saturating_sub(running.since).as_secs_f64();
+            let rest = running.planned.guess.seconds - spent;
+            // What takes longer than expected takes as much longer again.
+            remaining += rest.abs();
+            if running.planned.guess.is_known {
+                sum.known += rest.abs();
+            }
+            sum.seconds += rest.abs();
+        }
+        (
+            remaining,
+            if sum.seconds > 0.0 {
+                sum.known / sum.seconds
+            } else {
+                1.0
+            },
+        )
+    }
+
+    /// The stages of these updates, triggers once for all, without those of updates that have their result.
+    fn stages_of(&self, members: &[usize]) -> Vec<(usize, Planned)> {
+        let mut triggers = BTreeSet::new();
+        let mut stages = Vec::new();
+        for update in members.iter().filter(|update| !self.finished.contains(update)) {
+            for planned in self.updates.get(*update).into_iter().flatten() {
+                if planned.stage.kind != StageKind::Triggers || triggers.insert(&planned.stage) {
+                    stages.push((*update, planned.clone()));
+                }
+            }
+        }
+        stages
+    }
+
+    fn finish_stage(&self) -> Planned {
+        plan(&self.durations, Stage::of(StageKind::Finish, ""), FINISH)
+    }
+
+    fn run(&mut self, at: Duration, planned: Planned) {
+        self.running = Some(Running { planned, since: at });
+    }
+
+    fn close(&mut self, at: Duration) {
+        let Some(Running { planned, since }) = self.running.take() else {
+            return;
+        };
+        let took = at.saturating_sub(since).as_secs_f64();
+        self.expected += planned.guess.seconds;
+        self.took += took;
+        self.observed.push(Observation {
+            stage: planned.stage,
+            supposed: planned.supposed,
+            took: Some(took),
+        });
+    }
+
+    fn drop_done_batches(&mut self) {
+        let finished = &self.finished;
+        self.later
+            .retain(|batch| batch.iter().any(|update| !finished.contains(update)));
+    }
+}
+
+#[derive(Default)]
+struct Sum {
+    seconds: f64,
+    known: f64,
+}
+
+impl Sum {
+    fn add(&mut self, planned: &Planned) {
+        self.seconds += planned.guess.seconds;
+        if planned.guess.is_known {
+            self.known += planned.guess.seconds;
+        }
+    }
+}
+
+fn plan(durations: &Durations, stage: Stage, supposed: f64) -> Planned {
+    Planned {
+        guess: durations.guess(&stage, supposed),
+        stage,
+        supposed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use StageKind::{Configure, Triggers, Unpack};
+    use proptest::prelude::*;
+
+    fn at(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    fn expected(kind: StageKind, subject: &str, seconds: f64) -> ExpectedStage {
+        ExpectedStage {
+            stage: Stage::of(kind, subject),
+            seconds,
+        }
+    }
+
+    /// Two packages, one with a script that takes ten times as long as supposed, and a trigger for both.
+    fn job(durations: Durations) -> Timeline {
+        let stages = |name: &str| {
+            vec![
+                expected(Unpack, name, 0.5),
+                expected(Configure, name, 0.5),
+                expected(Triggers, "man-db", 1.0),
+            ]
+        };
+        Timeline::new(durations, vec![stages("a"), stages("slow")], &[vec![0, 1]])
+    }
+
+    /// Runs the job; its shares beside the true ones.
+    fn run(timeline: &mut Timeline) -> Vec<(f64, f64)> {
+        let stages = [
+            (0.4, Unpack, "a"),
+            (0.9, Unpack, "slow"),
+            (1.4, Configure, "a"),
+            (1.9, Configure, "slow"),
+            (6.9, Triggers, "man-db"),
+        ];
+        let end = 8.2;
+        timeline.begin_batch(at(0.0), &[0, 1]);
+        let mut stages = stages.into_iter().peekable();
+        let mut read = Vec::new();
+        for step in 0..82 {
+            let now = f64::from(step) / 10.0;
+            while let Some((_, kind, subject)) = stages.next_if(|(begin, ..)| *begin <= now) {
+                timeline.stage(at(now), Some(Stage::of(kind, subject)));
+            }
+            if step == 79 {
+                timeline.stage(at(now), None);
+            }
+            read.push((timeline.read(at(now)).share, now / end));
+        }
+        timeline.finish(0);
+        timeline.finish(1);
+        timeline.end_batch(at(end));
+        read
+    }
+
+    fn gap(read: &[(f64, f64)]) -> f64 {
+        let squares: f64 = read.iter().map(|(told, is)| (told - is).powi(2)).sum();
+        (squares / read.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn a_second_run_tells_the_time() {
+        let mut first = job(Durations::default());
+        let untaught = gap(&run(&mut first));
+        let mut durations = Durations::default();
+        durations.learn(&first.take_observations());
+        let taught = gap(&run(&mut job(durations)));
+        assert!(taught < 0.02 && taught < untaught / 3.0, "{untaught} {taught}");
+    }
+
+    #[test]
+    fn what_is_left_is_known_by_a_machine_that_did_it_before() {
+        let mut first = job(Durations::default());
+        run(&mut first);
+        let mut durations = Durations::default();
+        durations.learn(&first.take_observations());
+        let mut second = job(durations);
+        second.begin_batch(at(0.0), &[0, 1]);
+        let now = second.read(at(0.1));
+        assert!((7.8..8.4).contains(&now.remaining), "{now:?}");
+        assert!(now.low < now.remaining && now.remaining < now.high, "{now:?}");
+    }
+
+    #[test]
+    fn a_trigger_that_does_not_come_is_learned_too() {
+        let mut timeline = job(Durations::default());
+        timeline.begin_batch(at(0.0), &[0, 1]);
+        timeline.end_batch(at(1.0));
+        let observed = timeline.take_observations();
+        assert!(
+            observed
+                .iter()
+                .any(|seen| seen.stage.kind == Triggers && seen.took.is_none())
+        );
+    }
+
+    #[test]
+    fn the_share_is_1_only_when_nothing_is_left() {
+        let mut timeline = job(Durations::default());
+        assert_eq!(timeline.read(at(0.0)).share, 0.0);
+        run(&mut timeline);
+        assert_eq!(timeline.read(at(8.2)).share, 1.0);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_the_share_never_falls_and_stays_below_1_to_the_end(
+            events in prop::collection::vec((0u8..6, 0usize..4, 0.0f64..9.0), 0..60),
+        ) {
+            let mut timeline = job(Durations::default());
+            let (mut now, mut last) = (0.0, 0.0);
+            for (event, update, later) in events {
+                now += later;
+                match event {
+                    0 => timeline.begin_batch(at(now), &[update]),
+                    1 => timeline.stage(at(now), None),
+                    2 => timeline.stage(at(now), Some(Stage::of(Unpack, "a"))),
+                    3 => timeline.stage(at(now), Some(Stage::of(Configure, "slow"))),
+                    4 => timeline.begin_plan(at(now)),
+                    _ => timeline.restore(later / 9.0),
+                }
+                let read = timeline.read(at(now));
+                prop_assert!(read.share >= last && read.share < 1.0, "{read:?}");
+                prop_assert!(read.remaining >= 0.0 && read.low <= read.remaining && read.remaining <= read.high);
+                last = read.share;
+            }
+        }
+    }
+}

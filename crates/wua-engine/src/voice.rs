@@ -1,0 +1,113 @@
+//! What followers of a job hear: how far it is, read from the meter and the timeline and written to the event file.
+//!
+//! A beat of its own speaks where nothing moves, so that no second is silent whatever the work waits for.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wua_types::{InstallationProgress, JobEvent, OperationResultCode};
+
+use crate::event_file::EventWriter;
+use crate::meter::Meter;
+use crate::timeline::Timeline;
+
+/// How often it is looked whether something is to be said.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The voice of one job.
+pub(crate) struct Voice {
+    pub(crate) meter: Meter,
+    pub(crate) timeline: Timeline,
+    pub(crate) events: EventWriter,
+    /// What of the job's time was over before this keeper began.
+    spent: Duration,
+    start: Instant,
+    /// The last event was said.
+    is_over: bool,
+}
+
+impl Voice {
+    pub(crate) fn new(meter: Meter, timeline: Timeline, events: EventWriter, spent: Duration) -> Self {
+        Self {
+            meter,
+            timeline,
+            events,
+            spent,
+            start: Instant::now(),
+            is_over: false,
+        }
+    }
+
+    /// Time since the job began.
+    pub(crate) fn now(&self) -> Duration {
+        self.spent + self.start.elapsed()
+    }
+
+    /// Goes on from what an earlier keeper said.
+    pub(crate) fn restore(&mut self, said: &InstallationProgress) {
+        self.meter.restore(said);
+        self.timeline.restore(said.truth.time_share);
+    }
+
+    /// An update has its result.
+    pub(crate) fn finish(&mut self, update: usize, code: OperationResultCode) {
+        self.meter.finish(update, code);
+        self.timeline.finish(update);
+    }
+
+    /// Says how far the job is, if that is news.
+    pub(crate) fn show(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let estimate = self.timeline.read(self.now());
+        if let Err(error) = self.events.progress(self.meter.read(estimate)) {
+            tracing::error!(%error, "progress could not be written");
+        }
+    }
+
+    /// Says anything; nothing more after the end.
+    pub(crate) fn say(&mut self, event: JobEvent) {
+        self.is_over |= matches!(event, JobEvent::Completed { .. });
+        // A full disk must not stop a package manager in the middle; history and the machine's states hold the truth.
+        if let Err(error) = self.events.say(event) {
+            tracing::error!(%error, "an event could not be written");
+        }
+    }
+}
+
+/// A voice that two share: who does the work, and the beat. The beat ends with this.
+pub(crate) struct SharedVoice {
+    voice: Arc<Mutex<Voice>>,
+    beat: Option<Sender<()>>,
+}
+
+impl SharedVoice {
+    pub(crate) fn new(voice: Voice) -> Self {
+        Self {
+            voice: Arc::new(Mutex::new(voice)),
+            beat: None,
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Voice> {
+        self.voice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on no second is silent.
+    pub(crate) fn keep_speaking(&mut self) {
+        let (beat, end) = channel();
+        let voice = Arc::clone(&self.voice);
+        let speak = move || {
+            while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                voice.lock().unwrap_or_else(PoisonError::into_inner).show();
+            }
+        };
+        match thread::Builder::new().name("wua-beat".into()).spawn(speak) {
+            Ok(_) => self.beat = Some(beat),
+            Err(error) => tracing::warn!(%error, "followers hear nothing while nothing moves"),
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! How long stages take on this machine: learned from every run, and supposed for what was never seen.
 //!
 //! A package takes about as long as last time; one never seen takes as long as its like (`linux-image-6.1.0-40-amd64` is like every
-//! other `linux-image-#-amd64`), or as the handler supposes, corrected by how this machine compares with such suppositions. Pure: the
+//! other `linux-image-#-amd#`), or as the handler supposes, corrected by how this machine compares with such suppositions. Pure: the
 //! state database keeps it (`state`), the timeline asks it.
 
 use std::collections::BTreeMap;
@@ -134,12 +134,13 @@ fn is_sane(observation: &Observation) -> bool {
 /// What stands for all packages that differ from this one in numbers alone; nothing for a package without numbers.
 fn alike(stage: &Stage) -> Option<Stage> {
     let mut subject = String::with_capacity(stage.subject.len());
-    for character in stage.subject.chars() {
-        let is_inside = subject.ends_with('#') && matches!(character, '.' | '-' | '+' | '~');
+    let mut characters = stage.subject.chars().peekable();
+    while let Some(character) = characters.next() {
+        let goes_on = characters.peek().is_some_and(char::is_ascii_digit);
         match character {
-            _ if is_inside => {}
             '0'..='9' if subject.ends_with('#') => {}
             '0'..='9' => subject.push('#'),
+            '.' | '-' | '+' | '~' if subject.ends_with('#') && goes_on => {}
             other => subject.push(other),
         }
     }
@@ -174,6 +175,8 @@ mod tests {
         durations.learn(&[saw(Configure, "linux-image-6.1.0-40-amd64", 20.0)]);
         let guess = durations.guess(&Stage::of(Configure, "linux-image-6.1.0-41-amd64"), 0.1);
         assert_eq!(guess.seconds, 20.0);
+        let alike = alike(&Stage::of(Configure, "linux-image-6.1.0-41-amd64")).expect("it has numbers");
+        assert_eq!(alike.subject, "linux-image-#-amd#");
     }
 
     #[test]

@@ -343,14 +343,22 @@ impl<'a> Reporter<'a> {
                 ),
             );
         }
-        let observed = self.voice.lock().timeline.take_observations();
-        if let Err(error) = self.state.learn(&observed) {
-            tracing::warn!(%error, "how long this job's stages took is not learned");
-        }
+        self.learn();
         let Self { voice, state, .. } = self;
         drop(state);
         drop(lock);
         voice.lock().say(completed);
+    }
+
+    /// Remembers how long the job's stages took. Going back runs the scripts of old versions, which says nothing about the next ones.
+    fn learn(&mut self) {
+        if self.order.plan.operation != UpdateOperation::Installation {
+            return;
+        }
+        let observed = self.voice.lock().timeline.take_observations();
+        if let Err(error) = self.state.learn(&observed) {
+            tracing::warn!(%error, "how long this job's stages took is not learned");
+        }
     }
 
     /// Ends the operation in the state, once history knows every result; else it stays unfinished, and the next keeper finds the

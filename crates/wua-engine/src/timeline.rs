@@ -20,7 +20,7 @@ const FINISH: f64 = 0.3;
 const UNEXPECTED: f64 = 0.3;
 
 /// How much of the whole must have been seen before the job's own pace counts as much as what was expected.
-const DOUBT: f64 = 0.2;
+const DOUBT: f64 = 0.5;
 /// The same in seconds, for short jobs.
 const DOUBT_SECONDS: f64 = 1.0;
 

@@ -128,6 +128,8 @@ pub(crate) struct Observer {
     teller: Option<Box<dyn Teller>>,
     finished: BTreeSet<usize>,
     warnings: usize,
+    /// The revision of the job that was told last.
+    told: u64,
     done: Sender<Wake>,
 }
 
@@ -138,6 +140,7 @@ impl Observer {
             teller: None,
             finished: BTreeSet::new(),
             warnings: 0,
+            told: 0,
             done,
         })
     }
@@ -153,6 +156,7 @@ impl Observer {
             teller.warning(&warning.message, warning.hresult);
         }
         self.warnings = now.warnings().len();
+        self.told = now.revision();
         if moved {
             teller.progress(&K::view(now), &|| K::any(now));
         }
@@ -171,7 +175,9 @@ impl<K: Shown> JobObserver<K> for Observer {
     }
 
     fn completed(&mut self, job: &Job<K>) -> Result<(), CallbackError> {
-        self.tell(job, &job.progress(), false);
+        // How it stands at the end was left out where it came with the end.
+        let now = job.progress();
+        self.tell(job, &now, now.revision() > self.told);
         if let (Some(teller), Some(outcome)) = (&mut self.teller, job.outcome()) {
             let (code, hresult, reboot_required) = K::whole(&outcome);
             teller.completed(code, hresult, reboot_required);

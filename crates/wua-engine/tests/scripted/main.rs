@@ -16,3 +16,4 @@ mod remembering;
 mod searching;
 mod starting;
 mod taking_back;
+mod telling_time;

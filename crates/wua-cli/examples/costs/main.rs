@@ -1,0 +1,205 @@
+//! What installing costs: the same upgrade of many practice packages done by wua, by bare apt-get and by unattended-upgrades at
+//! its defaults, in turn; what wua holds in memory meanwhile, what it leaves running, what keeping the old archives costs, and whether
+//! an observer that stands still slows a job down. docs/performance.md has the figures.
+//!
+//! `cargo run --release -p wua-cli --example costs -- --pairs N --markdown FILE`
+//!
+//! Practice machines need no rights; unattended-upgrades needs root's, and works where nothing but the bench's folder can be written.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a program for people, with a table of figures"
+)]
+
+mod ground;
+mod unattended;
+mod watched;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::ground::{Ground, Prepared};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Milliseconds that a batch may cost beside the apt run itself.
+const BAR_OF_BATCH: f64 = 60.0;
+/// How many times faster than unattended-upgrades wua must be.
+const BAR_OF_UNATTENDED: f64 = 3.0;
+/// Megabytes that keeper and follower may hold together.
+const BAR_OF_MEMORY: f64 = 40.0;
+/// Share of a job's time that a standing observer may cost.
+const BAR_OF_FROZEN: f64 = 0.01;
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures what installing by wua costs beside apt-get and unattended-upgrades")]
+struct Options {
+    /// How often each side does the upgrade.
+    #[arg(long, default_value_t = 5)]
+    pairs: usize,
+    /// How many packages are upgraded.
+    #[arg(long, default_value_t = 100)]
+    packages: usize,
+    /// One pair of few packages, which only shows that the bench works.
+    #[arg(long)]
+    quick: bool,
+    /// Write the table to this file.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// The `wua` that is measured; the one built with this program unless told.
+    #[arg(long, value_name = "PROGRAM")]
+    wua: Option<PathBuf>,
+}
+
+fn main() -> Outcome<ExitCode> {
+    let mut options = Options::parse();
+    if options.quick {
+        (options.pairs, options.packages) = (1, 8);
+    }
+    let wua = options.wua.clone().map_or_else(beside_this_program, Ok)?;
+    let folder = tempfile::Builder::new().prefix("wua-costs-").tempdir()?;
+    let ground = Ground::make(folder.path(), &wua, options.packages)?;
+    let table = table(&ground, &options)?;
+    println!("{table}");
+    if let Some(file) = &options.markdown {
+        std::fs::write(file, table)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(ground: &Ground, options: &Options) -> Outcome<String> {
+    let (pairs, packages) = (options.pairs, options.packages);
+    let mut rows = vec![
+        format!("| upgrading {packages} packages | wua | peer | figure | bar |"),
+        "|---|---|---|---|---|".to_owned(),
+    ];
+    let mut row = |what: &str, wua: String, peer: String, figure: String, bar: String| {
+        rows.push(format!("| {what} | {wua} | {peer} | {figure} | {bar} |"));
+    };
+
+    let (mut ours, mut apt, mut memory, mut batches) = (Vec::new(), Vec::new(), Vec::new(), 1);
+    for _ in 0..pairs {
+        ground.restore(Prepared::Fetched)?;
+        let (took, held) = watched::install(ground)?;
+        ours.push(took);
+        memory.push(held);
+        batches = ground.batches()?;
+        ground.restore(Prepared::Fetched)?;
+        apt.push(ground.time(&mut ground.apt_get_install()?)?);
+    }
+    let more = median(
+        ours.iter()
+            .zip(&apt)
+            .map(|(ours, apt)| (ours - apt) / batches as f64),
+    ) * 1000.0;
+    row(
+        "archives at hand: `wua install --all` / `apt-get install` of the same",
+        seconds(median(ours.iter().copied())),
+        seconds(median(apt.iter().copied())),
+        format!("{more:.0} ms more a batch ({batches} in all)"),
+        bar(more <= BAR_OF_BATCH, format!("{BAR_OF_BATCH} ms")),
+    );
+
+    match unattended::check(ground) {
+        Err(reason) => row(
+            "unattended-upgrades",
+            String::new(),
+            String::new(),
+            format!("not measured: {reason}"),
+            String::new(),
+        ),
+        Ok(()) => {
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            for _ in 0..pairs {
+                ground.restore(Prepared::Offered)?;
+                ours.push(ground.time(&mut ground.wua(&["install", "--all"]))?);
+                ground.restore(Prepared::Offered)?;
+                theirs.push(ground.time(&mut unattended::upgrade(ground)?)?);
+            }
+            let faster = median(ours.iter().zip(&theirs).map(|(ours, theirs)| theirs / ours));
+            row(
+                "fetching and installing: `wua install --all` / `unattended-upgrade`",
+                seconds(median(ours)),
+                seconds(median(theirs)),
+                format!("{faster:.1} times faster"),
+                bar(faster >= BAR_OF_UNATTENDED, format!("{BAR_OF_UNATTENDED} times")),
+            );
+        }
+    }
+
+    let (mut keeping, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..pairs {
+        for (times, repack) in [(&mut keeping, true), (&mut plain, false)] {
+            ground.restore(Prepared::Offered)?;
+            ground.repack(repack)?;
+            times.push(ground.time(&mut ground.wua(&["download", "--all"]))?);
+        }
+    }
+    let each =
+        median(keeping.iter().zip(&plain).map(|(with, without)| with - without)) * 1000.0 / packages as f64;
+    row(
+        "fetching, with old versions packed again for undo / without",
+        seconds(median(keeping)),
+        seconds(median(plain)),
+        format!("{each:.1} ms a package"),
+        "shown".to_owned(),
+    );
+
+    let held = median(memory) / 1e6;
+    row(
+        "keeper and follower together at their peaks",
+        format!("{held:.1} MB"),
+        String::new(),
+        String::new(),
+        bar(held <= BAR_OF_MEMORY, format!("{BAR_OF_MEMORY} MB")),
+    );
+    row(
+        "processes of wua's once the job is over (anything else fails the bench)",
+        "0".to_owned(),
+        String::new(),
+        String::new(),
+        bar(true, "0".to_owned()),
+    );
+
+    let (mut frozen, mut free) = (Vec::new(), Vec::new());
+    for _ in 0..pairs {
+        for (times, is_frozen) in [(&mut frozen, true), (&mut free, false)] {
+            ground.restore(Prepared::Fetched)?;
+            times.push(watched::job(ground, is_frozen)?);
+        }
+    }
+    let slower = median(frozen.iter().zip(&free).map(|(frozen, free)| frozen / free - 1.0));
+    row(
+        "a job whose observer stands still / one that is followed",
+        seconds(median(frozen)),
+        seconds(median(free)),
+        format!("{:+.1} %", slower * 100.0),
+        bar(slower <= BAR_OF_FROZEN, format!("{:.0} %", BAR_OF_FROZEN * 100.0)),
+    );
+    rows.push(format!("\nMedians of {pairs} pairs."));
+    Ok(rows.join("\n") + "\n")
+}
+
+fn bar(is_met: bool, bar: String) -> String {
+    if is_met { bar } else { format!("{bar}, **missed**") }
+}
+
+fn seconds(seconds: f64) -> String {
+    format!("{seconds:.2} s")
+}
+
+fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// The `wua` that was built with this program.
+fn beside_this_program() -> Outcome<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().and_then(Path::parent);
+    Ok(folder.ok_or("this program has no folder")?.join("wua"))
+}

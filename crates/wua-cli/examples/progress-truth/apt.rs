@@ -27,3 +27,27 @@ pub(crate) fn trace(recording: &Recording, part: Part) -> Trace {
         length: recording.length.as_secs_f64(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn lines_of_the_other_part_break_the_silence_and_say_no_value() {
+        let lines = [
+            "dlstatus:1:50.0000:Retrieving file 1 of 2",
+            "pmstatus:truth-1:25.0000:Unpacking truth-1 (amd64)",
+        ];
+        let recording = Recording {
+            lines: lines.map(|line| (Duration::from_secs(1), line.to_owned())).into(),
+            length: Duration::from_secs(2),
+            status: std::process::ExitStatus::default(),
+        };
+        let values = trace(&recording, Part::Install)
+            .notices
+            .into_iter()
+            .map(|told| told.value);
+        assert_eq!(values.collect::<Vec<_>>(), [None, Some(0.25)]);
+    }
+}

@@ -7,7 +7,7 @@ const POINTS: usize = 1000;
 /// Estimates are judged once this share of the time has passed.
 const SETTLED: f64 = 0.1;
 /// What comes so late, in seconds or as a share of the time, comes at the end: a client has to say goodbye.
-const END: (f64, f64) = (0.1, 0.02);
+const END: (f64, f64) = (0.2, 0.02);
 
 /// When 100 % was shown first.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]

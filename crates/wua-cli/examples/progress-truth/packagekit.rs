@@ -91,3 +91,42 @@ fn property(line: &str, name: &str) -> Option<f64> {
     let (value, _) = rest.split_once('>')?;
     value.rsplit(' ').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn only_the_transaction_that_updates_is_traced_and_101_is_no_value() {
+        let changed = |path: &str, what: &str| {
+            format!(
+                "{path}: org.freedesktop.DBus.Properties.PropertiesChanged ('org.freedesktop.PackageKit.Transaction', {{{what}}}, @as [])"
+            )
+        };
+        let lines = [
+            changed("/1_aa", "'Role': <uint32 9>"),
+            changed("/1_aa", "'Percentage': <uint32 100>"),
+            changed("/2_bb", "'Role': <uint32 22>"),
+            changed("/2_bb", "'Percentage': <uint32 101>, 'RemainingTime': <uint32 0>"),
+            changed("/2_bb", "'Percentage': <uint32 40>, 'RemainingTime': <uint32 7>"),
+            "/2_bb: org.freedesktop.PackageKit.Transaction.Finished (uint32 1, uint32 6)".to_owned(),
+        ];
+        let at = |(second, line)| (Duration::from_secs(second), line);
+        let recording = Recording {
+            lines: (0..).zip(lines).map(at).collect(),
+            length: Duration::from_secs(9),
+            status: std::process::ExitStatus::default(),
+        };
+        let trace = trace(&recording).expect("it finished");
+        let told: Vec<_> = trace
+            .notices
+            .iter()
+            .map(|told| (told.at, told.value, told.remaining))
+            .collect();
+        assert_eq!(
+            (trace.length, told),
+            (3.0, vec![(1.0, None, None), (2.0, Some(0.4), Some(7.0))])
+        );
+    }
+}

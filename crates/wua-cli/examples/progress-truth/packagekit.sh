@@ -4,12 +4,21 @@
 set -eu
 folder=$1
 shift
+for program in dbus-daemon gdbus pkcon; do
+    command -v "$program" >/dev/null || { echo "$program is not installed" >&2; exit 1; }
+done
 mount --make-rprivate /
 mount --bind "$folder" "$folder"
 for place in /run /var/lib/PackageKit /var/cache/PackageKit; do mount -t tmpfs -o mode=755 none "$place"; done
 for place in / /usr /var /etc /boot /opt; do
     if mountpoint -q "$place"; then mount -o remount,bind,ro "$place"; fi
 done
+# Whatever went wrong above, it ends here.
+[ ! -w /var/lib/dpkg/status ] || { echo "this machine's packages are not protected" >&2; exit 1; }
+case $(apt-config shell status Dir::State::status) in
+    "status='$folder/"*) ;;
+    *) echo "apt is not configured for the practice machine" >&2; exit 1 ;;
+esac
 
 cat >/run/bus.conf <<'END'
 <busconfig>

@@ -58,7 +58,7 @@ fn legend(area: &Area<'_>, panels: &[Panel]) -> Outcome<()> {
         .filter(is_there)
         .map(|client| (client.name(), style(client)))
         .chain([("true progress", FAINT.stroke_width(1))]);
-    let mut left = 56;
+    let mut left = 60;
     for (name, style) in lines {
         area.draw(&PathElement::new(vec![(left, 38), (left + 26, 38)], style))?;
         area.draw(&Text::new(name, (left + 34, 38), text.clone()))?;
@@ -89,7 +89,7 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Outcome<()> {
         .x_label_formatter(&|share| format!("{:.0} %", share * 100.0))
         .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
         .x_desc("share of the time that passed")
-        .y_desc("told")
+        .y_desc("told progress")
         .label_style(label.clone())
         .axis_desc_style(label)
         .axis_style(FAINT)

@@ -49,3 +49,45 @@ pub(crate) fn trace(recording: &Recording, part: Part) -> Trace {
         length: (to - from).as_secs_f64(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_download_ends_where_the_installation_begins() {
+        let lines = [
+            (0.1, r#"{"event":"started","operation":"download","job":"a"}"#),
+            (
+                0.5,
+                r#"{"event":"progress","job":"a","time_share":0.5,"remaining_seconds":0.5}"#,
+            ),
+            (1.0, r#"{"event":"completed","job":"a"}"#),
+            (
+                2.0,
+                r#"{"event":"progress","job":"b","time_share":0.25,"remaining_seconds":null}"#,
+            ),
+            (
+                5.0,
+                r#"{"event":"progress","job":"b","time_share":1.0,"remaining_seconds":0.0}"#,
+            ),
+        ];
+        let recording = Recording {
+            lines: lines
+                .map(|(at, line)| (Duration::from_secs_f64(at), line.to_owned()))
+                .into(),
+            length: Duration::from_secs(6),
+            status: std::process::ExitStatus::default(),
+        };
+        let (fetch, install) = (trace(&recording, Part::Fetch), trace(&recording, Part::Install));
+        assert_eq!(
+            (fetch.length, fetch.values().collect::<Vec<_>>()),
+            (1.0, vec![(0.5, 0.5)])
+        );
+        assert_eq!(
+            (install.length, install.values().collect::<Vec<_>>()),
+            (5.0, vec![(1.0, 0.25), (4.0, 1.0)])
+        );
+        assert_eq!(install.notices.last().and_then(|told| told.remaining), Some(0.0));
+    }
+}

@@ -80,12 +80,12 @@ fn table(ground: &Ground, options: &Options) -> Outcome<String> {
         rows.push(format!("| {what} | {wua} | {peer} | {figure} | {bar} |"));
     };
 
-    let (mut ours, mut apt, mut memory, mut batches) = (Vec::new(), Vec::new(), Vec::new(), 1);
+    let (mut ours, mut apt, mut batches) = (Vec::new(), Vec::new(), 1);
     for _ in 0..pairs {
         ground.restore(Prepared::Fetched)?;
-        let (took, held) = watched::install(ground)?;
-        ours.push(took);
-        memory.push(held);
+        ours.push(ground.time(&mut ground.wua(&["install", "--all"]))?);
+        ground.assert_upgraded()?;
+        watched::assert_idle(ground)?;
         batches = ground.batches()?;
         ground.restore(Prepared::Fetched)?;
         apt.push(ground.time(&mut ground.apt_get_install()?)?);
@@ -148,9 +148,14 @@ fn table(ground: &Ground, options: &Options) -> Outcome<String> {
         "shown".to_owned(),
     );
 
-    let held = median(memory) / 1e6;
+    let mut held = Vec::new();
+    for _ in 0..pairs {
+        ground.restore(Prepared::Fetched)?;
+        held.push(watched::memory(ground)? / 1e6);
+    }
+    let held = median(held);
     row(
-        "keeper and follower together at their peaks",
+        "memory of keeper and follower together, at its peak",
         format!("{held:.1} MB"),
         String::new(),
         String::new(),

@@ -1,7 +1,6 @@
 //! Installations that are looked at while they run: how much memory wua's processes hold, and how long the job itself takes while its
 //! observer stands still.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -17,29 +16,24 @@ use crate::ground::Ground;
 const LOOK: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Installs everything: seconds that it takes, and the bytes that wua's processes hold at their peaks, all together.
-pub(crate) fn install(ground: &Ground) -> Outcome<(f64, f64)> {
-    let begun = Instant::now();
+/// Installs everything: the most bytes that wua's processes held together at any moment, what they share counted once.
+pub(crate) fn memory(ground: &Ground) -> Outcome<f64> {
     let mut front = ground.wua(&["install", "--all"]).spawn()?;
-    let mut peaks = BTreeMap::new();
-    let status = loop {
-        if let Some(status) = front.try_wait()? {
-            break status;
-        }
-        for pid in processes_of(&ground.root()) {
-            let peak = peak(pid).max(peaks.get(&pid).copied().unwrap_or_default());
-            peaks.insert(pid, peak);
-        }
+    let mut most = 0;
+    while front.try_wait()?.is_none() {
+        most = most.max(processes_of(&ground.root()).into_iter().map(held).sum());
         thread::sleep(LOOK);
-    };
-    let took = begun.elapsed().as_secs_f64();
-    if !status.success() {
-        return Err(format!("wua ended with {status}").into());
     }
     ground.assert_upgraded()?;
-    // The keeper ends right after its last word; an idle machine has no process of ours.
-    wait_for(|| processes_of(&ground.root()).is_empty().then_some(()))?;
-    Ok((took, peaks.values().sum::<u64>() as f64))
+    Ok(most as f64)
+}
+
+/// Waits until no process of wua's works on the machine any more: the keeper ends right after its last word.
+///
+/// # Errors
+/// One stays.
+pub(crate) fn assert_idle(ground: &Ground) -> Outcome<()> {
+    wait_for(|| processes_of(&ground.root()).is_empty().then_some(()))
 }
 
 /// Seconds of the job itself, from its first event to its last, with its observer stopped for all that time or not.
@@ -97,7 +91,7 @@ fn wait_for<T>(look: impl Fn() -> Option<T>) -> Outcome<T> {
 }
 
 /// The processes of wua's that work on the tree.
-pub(crate) fn processes_of(root: &Path) -> Vec<u32> {
+fn processes_of(root: &Path) -> Vec<u32> {
     let needle = root.as_os_str().as_encoded_bytes();
     let is_ours = |pid: &u32| {
         let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -111,10 +105,10 @@ pub(crate) fn processes_of(root: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// Bytes that a process has held at most, shared ones included.
-fn peak(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+/// Bytes that a process holds, its share of what it has in common with others (`Pss`).
+fn held(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kilobytes.unwrap_or_default() * 1024
 }

@@ -143,7 +143,8 @@ fn leave_out_what_does_not_start(clients: &mut Vec<Client>, ground: &Ground) {
     }
 }
 
-/// All rounds of one transaction: in each, every client in turn, so that what else the machine does meets all of them.
+/// All rounds of one transaction: in each, every client in turn and another one first, so that what else the machine does
+/// meets all of them.
 fn measure(
     name: &str,
     parts: &[Part],
@@ -162,7 +163,8 @@ fn measure(
         })
         .collect();
     for round in 1..=rounds {
-        for client in clients {
+        let first = (round as usize - 1) % clients.len();
+        for client in clients.iter().cycle().skip(first).take(clients.len()) {
             eprintln!("{name}: round {round} of {rounds}, {}", client.name());
             let traces = client
                 .measure(ground, parts)

@@ -21,7 +21,7 @@ use crate::refresh::{Unrefreshed, refresh};
 use crate::text::harmless;
 use crate::tree::AptTree;
 use crate::updates::{self, Records};
-use crate::{kept_back, proof, repositories};
+use crate::{kept, kept_back, proof};
 
 /// Indexes older than this are remarked upon.
 const STALE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -37,16 +37,13 @@ pub(crate) fn search(
 ) -> Result<Found, Failure> {
     let abort = || request.abort.load(Ordering::Relaxed);
     let unrefreshed = if request.refresh {
-        refresh(tree, request, lock_limit)?
+        let unrefreshed = refresh(tree, request, lock_limit)?;
+        kept::keep_if_possible(tree);
+        unrefreshed
     } else {
         None
     };
-    let asked = repositories::ask(tree);
     let reading = Reading::of(tree).map_err(read_failure)?;
-    let repositories = asked.and_then(repositories::Asked::answer).map_err(|error| {
-        let code = wua_engine::store::io_code(&error);
-        Failure::because(code, "cannot ask APT where its archives lie", error)
-    })?;
     if abort() {
         return Err(ConfirmError::Cancelled.into());
     }
@@ -65,7 +62,7 @@ pub(crate) fn search(
         updates::join(&plan, &records),
         &reading.installed,
         &reading.native_architecture,
-        &repositories,
+        &reading.repositories,
         request.store,
     );
     let kept_back = kept_back::kept_back(tree, &reading.candidates, &plan, &abort)?;

@@ -28,6 +28,8 @@ pub(crate) const FILE: &str = "var/lib/wua/apt.json";
 const FORM: &str = "wua-apt answers 1";
 /// The largest file that is looked at, in bytes.
 const MAX_FILE: u64 = 4 << 20;
+/// The folders above settings and sources.
+const ABOVE: [&str; 2] = ["etc", "etc/apt"];
 /// Settings of APT in a tree: files, and folders of files.
 const SETTINGS: [&str; 3] = ["etc/apt/apt.conf", "etc/apt/apt.conf.d", "usr/lib/apt/apt.conf.d"];
 /// What else APT's answers follow from, in a tree.
@@ -181,6 +183,11 @@ fn key(tree: &AptTree, libraries: &[PathBuf]) -> Result<String, NotKept> {
             for path in tree.own_settings() {
                 key.add(&fs::read(path)?);
             }
+        }
+    }
+    for place in ABOVE {
+        if fs::metadata(tree.path(place))?.mode() & 0o001 == 0 {
+            return Err(NotKept::Unclear("a folder of settings is not for everybody"));
         }
     }
     for place in SETTINGS {

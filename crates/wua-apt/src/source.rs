@@ -1,6 +1,6 @@
 //! The search: APT's own answer, in the shape of updates.
 //!
-//! Where our own reading proves what APT's plan must be (`proof`), APT is not asked for it, and a search takes a few
+//! Where our own reading proves what APT's plan must be (`proof`), APT is not asked for it, and a search takes one or two
 //! hundredths of a second; else its plan is computed by itself in a process of its own. Nothing is written and no privilege needed, unless a refresh is asked for.
 //!
 //! Warnings have codes by what they mean for the answer. Data that is merely old is a remark (`S_FALSE`, a success code: such

@@ -200,10 +200,15 @@ fn settings_that_lead_elsewhere_are_asked_for_each_time() {
 
 #[test]
 fn what_not_everybody_may_read_is_kept_for_nobody() {
-    for file in ["etc/apt/sources.list", "etc/apt/practice.conf"] {
+    for (place, mode) in [
+        ("etc/apt/sources.list", 0o600),
+        ("etc/apt/practice.conf", 0o600),
+        ("etc/apt/apt.conf.d", 0o700),
+        ("etc/apt", 0o700),
+    ] {
         let tree = tree();
         fs::remove_file(path(&tree, KEPT)).unwrap();
-        fs::set_permissions(path(&tree, file), Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(path(&tree, place), Permissions::from_mode(mode)).unwrap();
         assert!(kept::keep(&tree.open()).is_err());
         assert!(!path(&tree, KEPT).exists());
     }

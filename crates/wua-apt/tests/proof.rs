@@ -383,6 +383,12 @@ fn variation(random: &mut Random, status: &str, lists: &[std::path::PathBuf]) ->
         }
     }
     tree.file("var/lib/dpkg/status", &text);
+    if !is_multi_arch {
+        // This machine has no indexes of a foreign architecture, which would be missed.
+        let config = fs::read_to_string(tree.root().join("etc/apt/practice.conf")).expect("written above");
+        let foreign = format!("\"{}\"; ", foreign_architecture());
+        tree.file("etc/apt/practice.conf", &config.replace(&foreign, ""));
+    }
     let sources = fs::read_dir("/etc/apt/sources.list.d")
         .into_iter()
         .flatten()

@@ -348,6 +348,7 @@ fn variation(random: &mut Random, status: &str, lists: &[std::path::PathBuf]) ->
     let tree = Machine::default().write();
     let percent = random.pick(&[0, 0, 1, 3]);
     let is_multi_arch = random.chance(10);
+    let older = set_back(random, status);
     let mut text = String::new();
     for stanza in status
         .split("\n\n")
@@ -357,8 +358,11 @@ fn variation(random: &mut Random, status: &str, lists: &[std::path::PathBuf]) ->
             continue;
         }
         let mut stanza = stanza.to_owned();
-        if random.chance(10) {
-            // Older than anything that is offered.
+        if let Some(versions) = older.get(&source(&stanza)) {
+            // Older than anything that is offered, and so are those of its source that it speaks of.
+            for version in versions {
+                stanza = stanza.replace(&format!(" {version})"), &format!(" {version}~~)"));
+            }
             stanza = stanza
                 .lines()
                 .map(|line| match line.strip_prefix("Version: ") {
@@ -410,4 +414,32 @@ fn variation(random: &mut Random, status: &str, lists: &[std::path::PathBuf]) ->
         std::os::unix::fs::symlink(list, tree.root().join("var/lib/apt/lists").join(name)).expect("linked");
     }
     tree
+}
+
+/// Chooses some source packages to be older on the machine, none of whose exact versions the others speak of, with the versions
+/// of their packages.
+fn set_back(random: &mut Random, status: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut sources: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for stanza in status.split("\n\n") {
+        let version = stanza.lines().find_map(|line| line.strip_prefix("Version: "));
+        let versions = sources.entry(source(stanza)).or_default();
+        versions.extend(version.map(str::to_owned));
+    }
+    sources.retain(|_, _| random.chance(12));
+    sources.retain(|name, versions| {
+        let mut others = status.split("\n\n").filter(|stanza| source(stanza) != *name);
+        !others.any(|stanza| {
+            versions
+                .iter()
+                .any(|version| stanza.contains(&format!(" {version})")))
+        })
+    });
+    sources
+}
+
+/// The name of the source of a package.
+fn source(stanza: &str) -> String {
+    let field = |name| stanza.lines().find_map(|line| line.strip_prefix(name));
+    let name = field("Source: ").or(field("Package: ")).unwrap_or_default();
+    name.split(' ').next().unwrap_or_default().to_owned()
 }

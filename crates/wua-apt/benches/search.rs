@@ -6,25 +6,22 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
-use std::error::Error;
+mod common;
+
 use std::fs;
-use std::io::{BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use wua_apt::proof;
+use common::{Form, Outcome, Tree, apt_list, median, search, time, verdict};
 use wua_apt::reader::Reading;
-use wua_apt::tree::{AptTree, PRACTICE_CONFIG, PRACTICE_MARK};
-use wua_apt::{Apt, AptOptions};
-use wua_engine::source::{SearchRequest, UpdateSource as _};
-use wua_engine::store::ContentStore;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use wua_apt::tree::{AptTree, PRACTICE_CONFIG};
+use wua_apt::{kept, proof};
 
 /// How often each side runs.
 const RUNS: usize = 31;
+/// How often where a run takes seconds.
+const FEW_RUNS: usize = 7;
 /// The argument that makes this program the child whose memory is measured.
 const MEMORY_OF: &str = "--memory-of";
 /// The bar for memory, in KiB (30 MB).
@@ -35,35 +32,55 @@ struct Comparison {
     name: &'static str,
     ours: fn(&Path) -> Outcome<usize>,
     peer: fn(&Path) -> Outcome<usize>,
-    bar: f64,
-    /// Whether wua has to ask APT.
-    asks: bool,
+    /// For plain indexes and for lz4. With its binary cache on, the peer reads no index at all.
+    bars: [Option<f64>; 2],
+    state: State,
 }
 
-const COMPARISONS: [Comparison; 3] = [
+/// What wua knows before it begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// What APT said of its settings and sources was kept, as a refresh or a download does.
+    Kept,
+    /// Nothing was kept.
+    Fresh,
+    /// Kept, but nothing can be proven, so that wua has to ask APT for its plan.
+    Asking,
+}
+
+const COMPARISONS: [Comparison; 4] = [
     Comparison {
         name: "candidates / apt list --upgradable",
         ours: candidates,
         peer: apt_list,
-        bar: 1.0 / 6.0,
-        asks: false,
+        bars: [Some(1.0 / 6.0), None],
+        state: State::Kept,
     },
     Comparison {
         name: "whole search, proven / apt list --upgradable",
         ours: search,
         peer: apt_list,
-        bar: 1.0 / 10.0,
-        asks: false,
+        bars: [Some(1.0 / 10.0), Some(1.0 / 4.0)],
+        state: State::Kept,
+    },
+    Comparison {
+        name: "whole search, proven, nothing kept / apt list --upgradable",
+        ours: search,
+        peer: apt_list,
+        bars: [None, None],
+        state: State::Fresh,
     },
     Comparison {
         name: "whole search, asking APT / apt-get -s upgrade --with-new-pkgs",
         ours: search,
         peer: apt_get_upgrade,
-        bar: 1.15,
-        asks: true,
+        bars: [Some(1.15), None],
+        state: State::Asking,
     },
 ];
 
+/// Where what APT said is kept, below a tree's root.
+const KEPT: &str = "var/lib/wua/apt.json";
 /// A pin that changes nothing and touches what every machine has, so that nothing can be proven.
 const PIN: &str = "Package: dpkg\nPin: release a=now\nPin-Priority: 100\n";
 
@@ -105,24 +122,6 @@ fn candidates(root: &Path) -> Outcome<usize> {
     Ok(Reading::of(&AptTree::open(root)?)?.candidates.len())
 }
 
-fn search(root: &Path) -> Outcome<usize> {
-    let apt = Apt::open(root, AptOptions::default())?;
-    let store = ContentStore::new(root.join("var/lib/wua/store"));
-    let abort = AtomicBool::new(false);
-    let request = SearchRequest {
-        refresh: false,
-        store: &store,
-        abort: &abort,
-        waiting: &|_| (),
-    };
-    Ok(apt
-        .search(&request)?
-        .updates
-        .iter()
-        .map(|update| update.packages().len())
-        .sum())
-}
-
 fn apt_get_upgrade(root: &Path) -> Outcome<usize> {
     let mut command = Command::new("apt-get");
     command
@@ -137,28 +136,19 @@ fn apt_get_upgrade(root: &Path) -> Outcome<usize> {
         .count())
 }
 
-fn apt_list(root: &Path) -> Outcome<usize> {
-    let mut command = Command::new("apt");
-    command
-        .args(["list", "--upgradable"])
-        .env("APT_CONFIG", root.join(PRACTICE_CONFIG))
-        .env("LC_ALL", "C.UTF-8");
-    let output = command.stderr(Stdio::null()).output()?;
-    Ok(output
-        .stdout
-        .split(|byte| *byte == b'\n')
-        .filter(|line| line.contains(&b'/'))
-        .count())
-}
-
 impl Comparison {
     fn run(&self, root: &Path, form: Form) -> Outcome<()> {
         let pin = root.join("etc/apt/preferences.d/bench");
-        if self.asks {
-            fs::write(&pin, PIN)?;
+        match self.state {
+            State::Kept => kept::keep(&AptTree::open(root)?)?,
+            State::Fresh => fs::remove_file(root.join(KEPT))?,
+            State::Asking => {
+                kept::keep(&AptTree::open(root)?)?;
+                fs::write(&pin, PIN)?;
+            }
         }
         let reading = Reading::of(&AptTree::open(root)?)?;
-        if !self.asks
+        if self.state != State::Asking
             && let Err(unclear) = proof::upgrades(&reading)
         {
             println!("  {}: not here, nothing can be proven: {unclear}", self.name);
@@ -169,147 +159,32 @@ impl Comparison {
         if found != expected {
             return Err(format!("{}: {found} found, {expected} expected", self.name).into());
         }
+        let runs = match self.state {
+            State::Kept | State::Fresh => RUNS,
+            State::Asking => FEW_RUNS,
+        };
         let (mut ours, mut peer) = (Vec::new(), Vec::new());
-        for _ in 0..RUNS {
+        for _ in 0..runs {
             ours.push(time(|| (self.ours)(root))?);
             peer.push(time(|| (self.peer)(root))?);
         }
         let (ours, peer) = (median(ours), median(peer));
         let ratio = ours.as_secs_f64() / peer.as_secs_f64();
-        // With its binary cache on, the peer reads no index at all, so packed ones are shown without a bar.
-        let judged = match form {
-            Form::Plain => format!("bar {:.3} ({})", self.bar, verdict(ratio <= self.bar)),
-            Form::Lz4 => "no bar".to_owned(),
+        let judged = match self.bars[form as usize] {
+            Some(bar) => format!("bar {bar:.3} ({})", verdict(ratio <= bar)),
+            None => "no bar".to_owned(),
         };
         println!(
-            "  {}: {:.1} ms / {:.1} ms = {ratio:.3}, {judged}, {found} found, medians of {RUNS}",
+            "  {}: {:.1} ms / {:.1} ms = {ratio:.3}, {judged}, {found} found, medians of {runs}",
             self.name,
             ours.as_secs_f64() * 1e3,
             peer.as_secs_f64() * 1e3,
         );
-        if self.asks {
+        if self.state == State::Asking {
             fs::remove_file(&pin)?;
         }
         Ok(())
     }
-}
-
-fn time(work: impl FnOnce() -> Outcome<usize>) -> Outcome<Duration> {
-    let start = Instant::now();
-    work()?;
-    Ok(start.elapsed())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn verdict(holds: bool) -> &'static str {
-    if holds { "holds" } else { "MISSED" }
-}
-
-#[derive(Clone, Copy)]
-enum Form {
-    Plain,
-    Lz4,
-}
-
-impl Form {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Lz4 => "lz4",
-        }
-    }
-}
-
-/// A practice tree with this machine's lists, sources, pins and dpkg status.
-struct Tree {
-    root: PathBuf,
-    megabytes: f64,
-    installed: usize,
-}
-
-impl Tree {
-    /// `None` where the machine has no lists.
-    fn of_this_machine(root: &Path, form: Form) -> Outcome<Option<Self>> {
-        for folder in ["apt.conf.d", "preferences.d", "sources.list.d", "trusted.gpg.d"] {
-            copy_files(
-                &Path::new("/etc/apt").join(folder),
-                &root.join("etc/apt").join(folder),
-                folder != "apt.conf.d",
-            )?;
-        }
-        copy_files(Path::new("/etc/apt"), &root.join("etc/apt"), true)?;
-        let _ = fs::remove_file(root.join("etc/apt/apt.conf"));
-        for folder in [
-            "var/lib/dpkg",
-            "var/lib/apt/lists/partial",
-            "var/cache/apt/archives/partial",
-            "etc/wua",
-        ] {
-            fs::create_dir_all(root.join(folder))?;
-        }
-        fs::copy("/var/lib/dpkg/status", root.join("var/lib/dpkg/status"))?;
-        fs::write(root.join(PRACTICE_MARK), "")?;
-        let shown = root.display();
-        let config = format!(
-            "Dir \"{shown}\";\nDir::State::status \"{shown}/var/lib/dpkg/status\";\n\
-             Dir::Etc::Parts \"{shown}/etc/apt/apt.conf.d\";\nAPT::Sandbox::User \"\";\n"
-        );
-        fs::write(root.join(PRACTICE_CONFIG), config)?;
-        let bytes = copy_lists(&root.join("var/lib/apt/lists"), form)?;
-        let installed = wua_apt::dpkg::DpkgDatabase::read(root)?.present().count();
-        let megabytes = bytes as f64 / 1e6;
-        Ok((bytes > 0).then(|| Self {
-            root: root.to_owned(),
-            megabytes,
-            installed,
-        }))
-    }
-}
-
-fn copy_files(from: &Path, to: &Path, with_content: bool) -> Outcome<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
-        if with_content && entry.path().is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Copies the machine's indexes in the wanted form; gives their unpacked size in bytes.
-fn copy_lists(lists: &Path, form: Form) -> Outcome<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir("/var/lib/apt/lists")?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let plain_name = name.strip_suffix(".lz4").unwrap_or(&name);
-        if name.ends_with("Release") {
-            fs::copy(entry.path(), lists.join(&name))?;
-        } else if plain_name.ends_with("_Packages") {
-            let mut text = Vec::new();
-            let file = BufReader::new(fs::File::open(entry.path())?);
-            match name == plain_name {
-                true => std::io::Read::read_to_end(&mut { file }, &mut text)?,
-                false => {
-                    std::io::Read::read_to_end(&mut lz4_flex::frame::FrameDecoder::new(file), &mut text)?
-                }
-            };
-            bytes += text.len() as u64;
-            match form {
-                Form::Plain => fs::write(lists.join(plain_name), text)?,
-                Form::Lz4 => {
-                    let file = fs::File::create(lists.join(format!("{plain_name}.lz4")))?;
-                    let mut encoder = lz4_flex::frame::FrameEncoder::new(file);
-                    encoder.write_all(&text)?;
-                    encoder.finish()?;
-                }
-            }
-        }
-    }
-    Ok(bytes)
 }
 
 /// The most anonymous memory, in KiB, that a process of its own has during one search.

@@ -22,8 +22,9 @@ use crate::helper::{Complaints, Helper, Request, is_connection};
 use crate::incoming::{self, free_bytes};
 use crate::items::{self, Item, RESERVE, State};
 use crate::keep_old::{self, KeepError, OldVersion};
+use crate::kept;
 use crate::reader::Reading;
-use crate::repositories::{self, Repositories};
+use crate::repositories::Repositories;
 use crate::tree::AptTree;
 
 /// Brings everything that `updates` need, and keeps what they replace.
@@ -71,6 +72,7 @@ pub(crate) fn download(
     download.settle();
     download.tell_aborted();
     changelog::prune(store);
+    kept::keep_if_possible(tree);
     Ok(())
 }
 
@@ -90,7 +92,6 @@ struct Download<'a> {
 impl Download<'_> {
     /// Works out what is needed and what is here already.
     fn prepare(&mut self) -> Result<(), Failure> {
-        let asked = repositories::ask(self.tree);
         let store_failed =
             |error: StoreError| Failure::because(error.code(), "the store cannot be read", error);
         match DpkgDatabase::read(self.tree.root()) {
@@ -109,7 +110,7 @@ impl Download<'_> {
                 );
             }
         }
-        self.repositories = asked.and_then(repositories::Asked::answer).unwrap_or_default();
+        self.repositories = Repositories::ask(self.tree).unwrap_or_default();
         self.keep_cached_old();
         self.look_for_old();
         self.items = items::list(self.tree, self.updates, &self.old, self.store);

@@ -1,5 +1,6 @@
 //! wua-apt
 
+mod answers;
 pub mod apply;
 mod apt;
 mod archives;
@@ -23,6 +24,7 @@ mod helper;
 mod incoming;
 mod items;
 mod keep_old;
+pub mod kept;
 mod kept_back;
 mod last_words;
 mod leftovers;

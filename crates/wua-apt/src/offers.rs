@@ -7,6 +7,7 @@ use wua_engine::Failure;
 use wua_types::PlannedChange;
 
 use crate::reader::{ArchiveRecord, Reading, Wanted};
+use crate::repositories::Repositories;
 use crate::tree::AptTree;
 
 /// The offers known so far; further ones are looked up on demand, each name once.
@@ -49,6 +50,11 @@ impl Offers {
                 .or_default()
                 .push(record);
         }
+    }
+
+    /// Where the archives' files lie.
+    pub(crate) fn repositories(&self) -> &Repositories {
+        &self.reading.repositories
     }
 
     /// All versions of a package that are offered.

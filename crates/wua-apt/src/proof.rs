@@ -6,13 +6,14 @@
 //! no proof, and APT is asked: a package that is not completely installed, a foreign architecture, a pin that touches what is
 //! installed, phasing, a relation that cannot be read, a setting that changes how APT resolves.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use crate::confirm::{ConfirmedPackage, Mode, PackageOrigin};
 use crate::dpkg::{InstalledPackage, SelectionState};
 use crate::reader::{ArchiveRecord, Candidate, Phasing, Reading};
 use crate::relations::{self, Relation};
-use crate::stanza::Stanza;
 use crate::version;
 
 /// Why there is no proof; for logs and statistics.
@@ -49,7 +50,7 @@ pub fn upgrades(reading: &Reading) -> Result<Vec<&Candidate>, Unclear> {
         if !is_native(&package.architecture) {
             return Err("a foreign architecture");
         }
-        before.add(Package::installed(package))?;
+        before.add(Package::installed(package)?)?;
     }
     let taken: Vec<&Candidate> = reading
         .candidates
@@ -67,10 +68,6 @@ pub fn upgrades(reading: &Reading) -> Result<Vec<&Candidate>, Unclear> {
             return Err("a candidate of another kind");
         }
     }
-    let relations: Vec<Vec<u8>> = taken
-        .iter()
-        .map(|candidate| candidate.record.relations())
-        .collect();
     let mut after = Standing::default();
     let new: HashMap<&str, usize> = taken
         .iter()
@@ -79,7 +76,7 @@ pub fn upgrades(reading: &Reading) -> Result<Vec<&Candidate>, Unclear> {
         .collect();
     for package in &before.packages {
         after.add(match new.get(package.name) {
-            Some(place) => Package::offered(&taken[*place].record, &relations[*place]),
+            Some(place) => Package::offered(&taken[*place].record)?,
             None => package.clone(),
         })?;
     }
@@ -92,7 +89,7 @@ pub fn upgrades(reading: &Reading) -> Result<Vec<&Candidate>, Unclear> {
         let (old, new) = (&before.packages[place], &after.packages[place]);
         check_recommends(old, new, &before, &after, native)?;
         // On the way from one to the other old and new versions meet.
-        if before.is_forbidden_by(new, place)? || after.is_forbidden_by(old, place)? {
+        if before.is_forbidden_by(new, place) || after.is_forbidden_by(old, place) {
             return Err("a conflict on the way");
         }
     }
@@ -108,10 +105,8 @@ fn check_recommends(
     after: &Standing<'_>,
     native: &str,
 ) -> Result<(), Unclear> {
-    let old_text = old.stanza.text("Recommends").unwrap_or_default();
-    let known = relations::strict(&old_text).ok_or("a relation cannot be read")?;
-    let text = new.stanza.text("Recommends").unwrap_or_default();
-    for group in relations::strict(&text).ok_or("a relation cannot be read")? {
+    let known = groups(&old.relations.recommends)?;
+    for group in groups(&new.relations.recommends)? {
         let was_ignored = || known.contains(&group) && !before.might_hold(&group);
         if !after.holds(&group, native) && !was_ignored() {
             return Err("a recommendation is new");
@@ -125,30 +120,89 @@ fn check_recommends(
 struct Package<'a> {
     name: &'a str,
     version: &'a str,
-    stanza: Stanza<'a>,
+    /// The same before and after, where the package stays as it is.
+    relations: Rc<Relations<'a>>,
     /// `Multi-Arch: allowed`.
     is_allowed: bool,
 }
 
+/// What a package asks of the others.
+struct Relations<'a> {
+    depends: Vec<Vec<Relation>>,
+    pre_depends: Vec<Vec<Relation>>,
+    /// `Conflicts` and `Breaks`.
+    forbidden: Vec<Relation>,
+    provides: Vec<Relation>,
+    /// Only read of packages that change.
+    recommends: Cow<'a, str>,
+}
+
 impl<'a> Package<'a> {
-    fn installed(package: &'a InstalledPackage) -> Self {
-        let stanza = package.stanza();
-        Self {
-            name: &package.name,
-            version: &package.version,
-            stanza,
-            is_allowed: stanza.field("Multi-Arch") == Some(b"allowed"),
+    fn installed(package: &'a InstalledPackage) -> Result<Self, Unclear> {
+        let mut texts: [Option<Cow<'a, str>>; FIELDS.len()] = Default::default();
+        // The database has hundreds of long entries, so each is walked once.
+        for field in package.stanza().fields().map_while(Result::ok) {
+            let name = |name: &&str| field.name.eq_ignore_ascii_case(name.as_bytes());
+            if let Some(place) = FIELDS.iter().position(name) {
+                texts[place].get_or_insert_with(|| String::from_utf8_lossy(field.value));
+            }
         }
+        Self::new(&package.name, &package.version, texts)
     }
 
-    fn offered(record: &'a ArchiveRecord, relations: &'a [u8]) -> Self {
-        Self {
-            name: &record.package,
-            version: &record.version,
-            stanza: Stanza::new(relations),
-            is_allowed: record.multi_arch.as_deref() == Some("allowed"),
-        }
+    fn offered(record: &'a ArchiveRecord) -> Result<Self, Unclear> {
+        let texts = [
+            &record.depends,
+            &record.pre_depends,
+            &record.recommends,
+            &record.conflicts,
+            &record.breaks,
+            &record.provides,
+            &record.multi_arch,
+        ];
+        let texts = texts.map(|text| text.as_deref().map(Cow::Borrowed));
+        Self::new(&record.package, &record.version, texts)
     }
+
+    /// `texts` are the values of [`FIELDS`].
+    fn new(
+        name: &'a str,
+        version: &'a str,
+        texts: [Option<Cow<'a, str>>; FIELDS.len()],
+    ) -> Result<Self, Unclear> {
+        let is_allowed = texts[FIELDS.len() - 1].as_deref() == Some("allowed");
+        let [depends, pre_depends, recommends, conflicts, breaks, provides, _] =
+            texts.map(Option::unwrap_or_default);
+        let (conflicts, breaks) = (groups(&conflicts)?, groups(&breaks)?);
+        let relations = Relations {
+            depends: groups(&depends)?,
+            pre_depends: groups(&pre_depends)?,
+            forbidden: conflicts.into_iter().chain(breaks).flatten().collect(),
+            provides: groups(&provides)?.into_iter().flatten().collect(),
+            recommends,
+        };
+        Ok(Self {
+            name,
+            version,
+            relations: Rc::new(relations),
+            is_allowed,
+        })
+    }
+}
+
+/// The fields that the proof looks at.
+const FIELDS: [&str; 7] = [
+    "Depends",
+    "Pre-Depends",
+    "Recommends",
+    "Conflicts",
+    "Breaks",
+    "Provides",
+    "Multi-Arch",
+];
+
+fn groups(text: &str) -> Result<Vec<Vec<Relation>>, Unclear> {
+    relations::strict(text).ok_or("a relation cannot be read")
 }
 
 /// All packages of a machine together.
@@ -166,15 +220,10 @@ impl<'a> Standing<'a> {
         if self.by_name.insert(package.name, place).is_some() {
             return Err("a package of several architectures");
         }
-        let text = package.stanza.text("Provides").unwrap_or_default();
-        for relation in relations::strict(&text)
-            .ok_or("a relation cannot be read")?
-            .into_iter()
-            .flatten()
-        {
+        for relation in &package.relations.provides {
             let version = relation.bound().map(str::to_owned);
             self.provided
-                .entry(relation.name)
+                .entry(relation.name.clone())
                 .or_default()
                 .push((place, version));
         }
@@ -185,15 +234,12 @@ impl<'a> Standing<'a> {
     /// Whether all of them fit together.
     fn check(&self, native: &str) -> Result<(), Unclear> {
         for (place, package) in self.packages.iter().enumerate() {
-            for field in ["Depends", "Pre-Depends"] {
-                let text = package.stanza.text(field).unwrap_or_default();
-                for group in relations::strict(&text).ok_or("a relation cannot be read")? {
-                    if !self.holds(&group, native) {
-                        return Err("a dependency is not installed");
-                    }
-                }
+            let relations = &package.relations;
+            let needed = relations.depends.iter().chain(&relations.pre_depends);
+            if !needed.into_iter().all(|group| self.holds(group, native)) {
+                return Err("a dependency is not installed");
             }
-            if self.is_forbidden_by(package, place)? {
+            if self.is_forbidden_by(package, place) {
                 return Err("a conflict");
             }
         }
@@ -201,19 +247,9 @@ impl<'a> Standing<'a> {
     }
 
     /// Whether `package`, which stands at `own` itself, cannot be beside one of the others.
-    fn is_forbidden_by(&self, package: &Package<'_>, own: usize) -> Result<bool, Unclear> {
-        for field in ["Conflicts", "Breaks"] {
-            let text = package.stanza.text(field).unwrap_or_default();
-            let forbidden = relations::strict(&text).ok_or("a relation cannot be read")?;
-            if forbidden
-                .into_iter()
-                .flatten()
-                .any(|relation| self.meets(&relation, own))
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    fn is_forbidden_by(&self, package: &Package<'_>, own: usize) -> bool {
+        let mut forbidden = package.relations.forbidden.iter();
+        forbidden.any(|relation| self.meets(relation, own))
     }
 
     /// Whether the packages at `changed` can be unpacked and configured in some order: what must be configured before another is
@@ -222,9 +258,8 @@ impl<'a> Standing<'a> {
         let mut needs: HashMap<usize, Vec<usize>> = HashMap::new();
         let mut firsts = Vec::new();
         for &place in changed {
-            for field in ["Depends", "Pre-Depends"] {
-                let text = self.packages[place].stanza.text(field).unwrap_or_default();
-                let groups = relations::strict(&text).ok_or("a relation cannot be read")?;
+            let relations = &self.packages[place].relations;
+            for (groups, is_first) in [(&relations.depends, false), (&relations.pre_depends, true)] {
                 for relation in groups.iter().flatten() {
                     let real = self.by_name.get(relation.name.as_str()).copied();
                     let others = real.into_iter().chain(self.providers(relation));
@@ -233,7 +268,7 @@ impl<'a> Standing<'a> {
                             return Err("a package that needs itself");
                         }
                         needs.entry(place).or_default().push(other);
-                        if field == "Pre-Depends" {
+                        if is_first {
                             firsts.push((place, other));
                         }
                     }

@@ -11,7 +11,7 @@ use wua_types::{HResult, PackageChange, Phase, PlannedChange, Update, UpdateDown
 use crate::fetch;
 use crate::keep_old;
 use crate::offers::Offers;
-use crate::repositories::{self, Repositories};
+use crate::repositories::Repositories;
 use crate::tree::AptTree;
 use crate::updates;
 
@@ -35,12 +35,10 @@ pub(crate) fn provide(
         return Ok(Vec::new());
     }
     let offers = Offers::read(tree, lacking.iter().map(|change| change.name.as_str()))?;
-    let repositories = repositories::ask(tree)
-        .and_then(repositories::Asked::answer)
-        .unwrap_or_default();
+    let repositories = offers.repositories();
     let wanted: Vec<Update> = lacking
         .iter()
-        .map(|change| download_of(change, &offers, &repositories))
+        .map(|change| download_of(change, &offers, repositories))
         .collect();
     let mut fetching = Fetching { cx, said: Vec::new() };
     fetch::download(tree, &wanted, store, &mut fetching, false)?;

@@ -4,14 +4,11 @@
 //! alone: updates carry addresses without them, and they are put back when something is fetched.
 
 use std::collections::HashMap;
-use std::io;
-use std::process::{Child, Stdio};
 
-use crate::tree::{AptTree, Program};
-
-/// The question to APT, while it is being answered.
-#[derive(Debug)]
-pub(crate) struct Asked(Child);
+use crate::answers::{Answers, Asked};
+use crate::reader::ReadError;
+use crate::stanza::Stanzas;
+use crate::tree::AptTree;
 
 /// Which base address belongs to which archive.
 #[derive(Clone, Debug, Default)]
@@ -20,45 +17,25 @@ pub(crate) struct Repositories {
     bases: HashMap<String, String>,
 }
 
-/// Asks APT; about 20 ms, in a process beside us.
-pub(crate) fn ask(tree: &AptTree) -> io::Result<Asked> {
-    let mut command = tree.reading(Program::AptGet);
-    command.args([
-        "indextargets",
-        "--no-release-info",
-        "--format",
-        "$(BASE_URI) $(REPO_URI)",
-        "Target-Of: deb",
-    ]);
-    // Nothing but the sources is looked at then.
-    command.args([
-        "-oDir::State::lists=/nonexistent/",
-        "-oDir::State::status=/dev/null",
-    ]);
-    command.args(["-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache="]);
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(Asked)
-}
-
-impl Asked {
-    /// Waits for the answer.
-    pub(crate) fn answer(self) -> io::Result<Repositories> {
-        let output = self.0.wait_with_output()?;
-        Ok(Repositories::parse(&String::from_utf8_lossy(&output.stdout)))
-    }
-}
-
 impl Repositories {
-    fn parse(answer: &str) -> Self {
-        let pairs = answer.lines().filter_map(|line| line.split_once(' '));
+    /// Those that APT's answers name.
+    pub(crate) fn of(answers: &Answers) -> Self {
+        let targets = Stanzas::new(answers.targets.as_bytes());
+        let pairs = targets.filter_map(|(_, target)| {
+            let (base, files) = (target.text("Base-URI")?, target.text("Repo-URI")?);
+            Some((without_credentials(&base), files.into_owned()))
+        });
         Self {
-            bases: pairs
-                .map(|(base, files)| (without_credentials(base), files.to_owned()))
-                .collect(),
+            bases: pairs.collect(),
         }
+    }
+
+    /// Asks APT, or takes what it said last.
+    ///
+    /// # Errors
+    /// APT cannot be asked.
+    pub(crate) fn ask(tree: &AptTree) -> Result<Self, ReadError> {
+        Ok(Self::of(&Asked::ask(tree)?.answer()?))
     }
 
     /// Where `filename` of the archive at `archive` (without credentials) is offered, without credentials.
@@ -96,10 +73,12 @@ mod tests {
 
     #[test]
     fn credentials_are_hidden_and_put_back() {
-        let known = Repositories::parse(
-            "http://user:p@ss@h.example/x/sub/ http://user:p@ss@h.example/x/\n\
-             copy:/srv/a/dists/stable/ copy:/srv/a/\n",
-        );
+        let targets = "Base-URI: http://user:p@ss@h.example/x/sub/\nRepo-URI: http://user:p@ss@h.example/x/\n\n\
+                       Base-URI: copy:/srv/a/dists/stable/\nRepo-URI: copy:/srv/a/\n";
+        let known = Repositories::of(&Answers {
+            settings: String::new(),
+            targets: targets.into(),
+        });
         let address = known
             .address("http://h.example/x/sub/", "pool/a.deb")
             .expect("known");

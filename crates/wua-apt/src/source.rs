@@ -1,6 +1,6 @@
 //! The search: APT's own answer, in the shape of updates.
 //!
-//! Where our own reading proves what APT's plan must be (`proof`), APT is not asked for it, and a search takes a few
+//! Where our own reading proves what APT's plan must be (`proof`), APT is not asked for it, and a search takes one or two
 //! hundredths of a second; else its plan is computed by itself in a process of its own. Nothing is written and no privilege needed, unless a refresh is asked for.
 //!
 //! Warnings have codes by what they mean for the answer. Data that is merely old is a remark (`S_FALSE`, a success code: such
@@ -21,7 +21,7 @@ use crate::refresh::{Unrefreshed, refresh};
 use crate::text::harmless;
 use crate::tree::AptTree;
 use crate::updates::{self, Records};
-use crate::{kept_back, proof, repositories};
+use crate::{kept, kept_back, proof};
 
 /// Indexes older than this are remarked upon.
 const STALE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -37,16 +37,13 @@ pub(crate) fn search(
 ) -> Result<Found, Failure> {
     let abort = || request.abort.load(Ordering::Relaxed);
     let unrefreshed = if request.refresh {
-        refresh(tree, request, lock_limit)?
+        let unrefreshed = refresh(tree, request, lock_limit)?;
+        kept::keep_if_possible(tree);
+        unrefreshed
     } else {
         None
     };
-    let asked = repositories::ask(tree);
     let reading = Reading::of(tree).map_err(read_failure)?;
-    let repositories = asked.and_then(repositories::Asked::answer).map_err(|error| {
-        let code = wua_engine::store::io_code(&error);
-        Failure::because(code, "cannot ask APT where its archives lie", error)
-    })?;
     if abort() {
         return Err(ConfirmError::Cancelled.into());
     }
@@ -65,7 +62,7 @@ pub(crate) fn search(
         updates::join(&plan, &records),
         &reading.installed,
         &reading.native_architecture,
-        &repositories,
+        &reading.repositories,
         request.store,
     );
     let kept_back = kept_back::kept_back(tree, &reading.candidates, &plan, &abort)?;

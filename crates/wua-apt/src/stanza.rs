@@ -88,7 +88,8 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, StanzaError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.trim_ascii().is_empty() {
+        let is_blank = |text: &[u8]| text.first().is_none_or(u8::is_ascii_whitespace);
+        if is_blank(self.rest) && self.rest.trim_ascii().is_empty() {
             return None;
         }
         let item = self.take_field();
@@ -106,16 +107,14 @@ impl<'a> Fields<'a> {
         if self.first && text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
             return Err(StanzaError::StrayContinuation);
         }
-        let mut end = line_end(text, 0);
-        let colon = memchr(b':', &text[..end]).ok_or(StanzaError::NoColon)?;
+        let ends_name = |byte: &u8| *byte == b':' || byte.is_ascii_whitespace() || byte.is_ascii_control();
+        let colon = match text.iter().position(ends_name) {
+            Some(place) if place > 0 && text[place] == b':' => place,
+            _ if text[..line_end(text, 0)].contains(&b':') => return Err(StanzaError::BadName),
+            _ => return Err(StanzaError::NoColon),
+        };
         let name = &text[..colon];
-        if name.is_empty()
-            || name
-                .iter()
-                .any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
-        {
-            return Err(StanzaError::BadName);
-        }
+        let mut end = line_end(text, colon);
         while matches!(text.get(end + 1), Some(b' ' | b'\t')) {
             end = line_end(text, end + 1);
         }

@@ -219,6 +219,17 @@ impl AptTree {
         ]
     }
 
+    /// The program that [`Self::reading`] starts.
+    pub(crate) fn program(&self, program: Program) -> &Path {
+        &self.programs[program as usize]
+    }
+
+    /// The settings made for a tree of kind [`TreeKind::Other`], in the order in which APT reads them.
+    pub(crate) fn own_settings(&self) -> impl Iterator<Item = &Path> {
+        let made = self.generated.iter();
+        made.flat_map(|made| [made.config.path(), made.no_hooks.path()])
+    }
+
     fn config(&self) -> Option<PathBuf> {
         match self.kind {
             TreeKind::Machine => None,

@@ -71,6 +71,21 @@ fn a_download_brings_the_new_archive_and_keeps_the_old() {
 }
 
 #[test]
+fn a_download_keeps_what_apt_said_and_a_search_does_not() {
+    let world = World::with(4, &[]);
+    let kept = world.machine.root().join("var/lib/wua/apt.json");
+    let before = world.search();
+    assert!(!kept.exists(), "a search writes nothing");
+    world.download(&before.updates);
+    let mode = fs::metadata(&kept).expect("it is there").mode();
+    assert_eq!(mode & 0o777, 0o644);
+    let titles = |found: wua_engine::source::Found| -> Vec<String> {
+        found.updates.into_iter().map(|update| update.title).collect()
+    };
+    assert_eq!(titles(world.search()), titles(before));
+}
+
+#[test]
 fn a_changelog_is_known_after_the_download_and_names_the_flaw() {
     let world = World::with(8, &[]);
     let before = world.update("postbird");

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 /// The configuration of one tree, names without regard to case.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AptConfig {
+pub(crate) struct AptConfig {
     values: HashMap<String, String>,
 }
 
 impl AptConfig {
     /// Reads lines of the form `Name "value";`; anything else, elements of lists included, is passed over.
-    pub(super) fn parse(dump: &str) -> Self {
+    pub(crate) fn parse(dump: &str) -> Self {
         let mut config = Self::default();
         for line in dump.lines() {
             let Some((name, value)) = line
@@ -26,7 +26,7 @@ impl AptConfig {
     }
 
     /// A value; empty ones count as missing.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values
             .get(&name.to_ascii_lowercase())
             .map(String::as_str)
@@ -34,12 +34,12 @@ impl AptConfig {
     }
 
     /// A truth value in any of APT's spellings.
-    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         self.get(name).and_then(parse_flag)
     }
 
     /// The path that `name` stands for: a relative one continues that of its parent, up to an absolute one.
-    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         let mut path = PathBuf::from(self.get(name)?);
         let mut item = name;
         while !path.is_absolute() {

@@ -260,9 +260,14 @@ impl Identity<'_> {
         let sizes_agree = self.size.is_none() || other.size.is_none() || self.size == other.size;
         sizes_agree
             && self.is_for_all == other.is_for_all
-            && normalised(&[self.multi_arch]).eq(normalised(&[other.multi_arch]))
-            && normalised(&self.described).eq(normalised(&other.described))
+            && is_alike(&[self.multi_arch], &[other.multi_arch])
+            && is_alike(&self.described, &other.described)
     }
+}
+
+/// Whether fields say the same but for what dpkg changes; mostly it changes nothing.
+fn is_alike(one: &[&[u8]], other: &[&[u8]]) -> bool {
+    one == other || normalised(one).eq(normalised(other))
 }
 
 /// The text without what dpkg changes when it records a package: blanks, case, `<` for `<=`.

@@ -1,14 +1,11 @@
 //! Which index files count: APT is asked, since only APT knows all of its sources' syntax and settings.
 //!
-//! `apt-get indextargets` is asked about an empty machine, with lists that are not there: it then answers in
-//! about 13 ms instead of opening (on machines without its binary cache: building) its cache first. Its names
-//! are then looked up in the real lists folder, together with the archives' Release files.
+//! The names in its answer are looked up in the lists folder, together with the archives' Release files.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -105,23 +102,6 @@ pub(super) fn likely(lists: &Path) -> Vec<PathBuf> {
         [name, stem].iter().any(|name| name.ends_with(b"_Packages"))
     };
     names.filter(is_index).map(|name| lists.join(name)).collect()
-}
-
-/// Completes the question to `apt-get`.
-pub(super) fn ask(apt_get: &mut Command) -> &mut Command {
-    apt_get
-        .args([
-            "indextargets",
-            "--no-release-info",
-            "Created-By: Packages",
-            "Target-Of: deb",
-        ])
-        .args([
-            "-oDir::State::lists=/nonexistent/",
-            "-oDir::State::status=/dev/null",
-            "-oDir::Cache::pkgcache=",
-            "-oDir::Cache::srcpkgcache=",
-        ])
 }
 
 /// The indexes and archives that APT's answer names, in APT's order.

@@ -17,6 +17,7 @@ mod release;
 mod scan;
 mod warning;
 
+pub(crate) use apt_config::AptConfig;
 pub use candidates::Candidate;
 pub use indexes::Archive;
 pub use phasing::Phasing;

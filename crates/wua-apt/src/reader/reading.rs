@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,8 +16,10 @@ use super::preferences::Pins;
 use super::record::ArchiveRecord;
 use super::scan::{Scanned, scan};
 use super::warning::{ReadError, ReadWarning};
+use crate::answers::Asked;
 use crate::dpkg::DpkgDatabase;
-use crate::tree::{AptTree, Program};
+use crate::repositories::Repositories;
+use crate::tree::AptTree;
 
 /// What one look at a machine found.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Reading {
     pub warnings: Vec<ReadWarning>,
     /// Whether no pin touches a package of the machine, and no setting changes how APT resolves.
     pub(crate) is_plain: bool,
+    /// Where the archives' files lie.
+    pub(crate) repositories: Repositories,
     indexes: Vec<ActiveIndex>,
 }
 
@@ -68,8 +71,7 @@ impl Reading {
     /// When dpkg's database is unreadable or damaged, or APT cannot be asked for its settings. Damaged indexes
     /// are warnings.
     pub fn of(tree: &AptTree) -> Result<Self, ReadError> {
-        let targets = Question::ask("apt-get", indexes::ask(&mut tree.reading(Program::AptGet)))?;
-        let settings = Question::ask("apt-config", tree.reading(Program::AptConfig).arg("dump"))?;
+        let asked = Asked::ask(tree)?;
         // While APT answers, everything is read that will very likely be wanted.
         let installed = DpkgDatabase::read(tree.root())?;
         let names: HashSet<&[u8]> = installed
@@ -83,8 +85,8 @@ impl Reading {
             .map(PathBuf::as_path)
             .zip(scan(&likely, wanted))
             .collect();
-        let config = AptConfig::parse(&String::from_utf8_lossy(&settings.answer()?));
-        let targets = targets.answer()?;
+        let answers = asked.answer()?;
+        let config = AptConfig::parse(&answers.settings);
 
         let mut warnings = Vec::new();
         let missing = |name| ReadError::Configuration { name };
@@ -95,7 +97,7 @@ impl Reading {
             .get("APT::Architecture")
             .ok_or(missing("APT::Architecture"))?
             .to_owned();
-        let (indexes, archives) = indexes::resolve(&targets, &lists, &mut warnings);
+        let (indexes, archives) = indexes::resolve(answers.targets.as_bytes(), &lists, &mut warnings);
 
         let paths = indexes.iter().map(|index| index.path.as_path());
         let rest: Vec<_> = paths.clone().filter(|path| !scanned.contains_key(path)).collect();
@@ -120,6 +122,7 @@ impl Reading {
             candidates,
             archives,
             lists_changed: lists_changed(&lists),
+            repositories: Repositories::of(&answers),
             warnings,
             native_architecture: native,
             indexes,
@@ -170,63 +173,6 @@ impl Wanted {
                 .version
                 .as_ref()
                 .is_none_or(|version| record.version == *version)
-    }
-}
-
-/// A program that was asked and has not answered yet.
-struct Question {
-    program: &'static str,
-    /// `None` once it has answered.
-    child: Option<Child>,
-}
-
-impl Question {
-    fn ask(program: &'static str, command: &mut Command) -> Result<Self, ReadError> {
-        let child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| ReadError::Start { program, source })?;
-        Ok(Self {
-            program,
-            child: Some(child),
-        })
-    }
-
-    /// Waits for the answer.
-    fn answer(mut self) -> Result<Vec<u8>, ReadError> {
-        let program = self.program;
-        let output = self
-            .child
-            .take()
-            .expect("only this method takes the child, and it consumes the question")
-            .wait_with_output()
-            .map_err(|source| ReadError::Start { program, source })?;
-        if output.status.success() {
-            return Ok(output.stdout);
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .unwrap_or("it said nothing");
-        let message = last.trim_start_matches("E: ").to_owned();
-        Err(ReadError::Program {
-            program,
-            status: output.status,
-            message,
-        })
-    }
-}
-
-impl Drop for Question {
-    /// Nobody wants to know any more: the program's pipes are closed, so it ends, and is waited for.
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop((child.stdout.take(), child.stderr.take()));
-            // There is nothing to be done about a child that cannot be waited for.
-            let _ = child.wait();
-        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The one pass over all index files: keeps the stanzas of the wanted packages, skips the rest.
 //!
 //! Some fifty megabytes are walked for a few hundred stanzas, so per stanza there is one search for its end and
-//! one look at its name. Plain files are walked in place; packed ones run through a small buffer, several files
-//! in parallel. Damage is noted, not fatal: what can be read still counts.
+//! one look at its name. Plain files are walked in place, in pieces; packed ones run through a small buffer, each in one go. Several
+//! threads share this work. Damage is noted, not fatal: what can be read still counts.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,13 +13,16 @@ use std::sync::{Mutex, PoisonError};
 use memchr::memmem;
 
 use super::warning::ReadWarning;
-use crate::compression::{self, Content};
+use crate::compression::{self, Compression, Content};
+use crate::mapped::Mapped;
 use crate::stanza::{Stanza, Stanzas};
 
 /// The longest stanza, in bytes; real ones have a few kilobytes.
 const MAX_STANZA: usize = 4 << 20;
 /// The largest unpacked index, in bytes: a small packed file must not keep us busy for hours.
 const MAX_UNPACKED: u64 = 4 << 30;
+/// How much of a plain file one thread takes in one go, in bytes.
+const PIECE: usize = 4 << 20;
 /// Where the buffer for packed files begins.
 const FIRST_BUFFER: usize = 256 << 10;
 
@@ -48,6 +52,8 @@ impl Found {
 pub(super) struct Scanned {
     pub(super) found: Vec<Found>,
     pub(super) warning: Option<ReadWarning>,
+    /// How many stanzas there are.
+    count: usize,
 }
 
 /// Scans `files` and keeps what `wanted` says by the package's name; the answers are in the order of the files.
@@ -56,22 +62,24 @@ where
     P: AsRef<Path> + Sync,
     W: Fn(&[u8]) -> bool + Sync,
 {
+    let opened: Vec<_> = files.iter().map(|path| Opened::of(path.as_ref())).collect();
+    let pieces: Vec<Piece<'_>> = opened.iter().enumerate().flat_map(Piece::all_of).collect();
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let work = || {
         loop {
-            let file = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = files.get(file) else { return };
-            let scanned = scan_file(path.as_ref(), &wanted);
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(piece) = pieces.get(number) else { return };
+            let scanned = piece.scan(files[piece.file].as_ref(), &wanted);
             results
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push((file, scanned));
+                .push((number, scanned));
         }
     };
     let helpers = std::thread::available_parallelism()
         .map_or(1, usize::from)
-        .min(files.len())
+        .min(pieces.len())
         .saturating_sub(1);
     std::thread::scope(|scope| {
         for _ in 0..helpers {
@@ -80,58 +88,134 @@ where
         work();
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_unstable_by_key(|(file, _)| *file);
-    results.into_iter().map(|(_, scanned)| scanned).collect()
+    results.sort_unstable_by_key(|(number, _)| *number);
+    let mut all: Vec<Scanned> = files.iter().map(|_| Scanned::default()).collect();
+    for (number, scanned) in results {
+        all[pieces[number].file].append(scanned);
+    }
+    all
 }
 
-fn scan_file(path: &Path, wanted: &impl Fn(&[u8]) -> bool) -> Scanned {
-    let mut walk = Walk {
-        path,
-        wanted,
-        count: 0,
-        kept: Vec::new(),
-        warning: None,
-    };
-    let outcome = compression::open(path).and_then(|content| match content {
-        Content::Mapped(bytes) => {
-            walk.stanzas(0, &bytes);
-            Ok(())
+/// A file as it lies there.
+enum Opened {
+    Mapped(Mapped),
+    /// To be unpacked, by one thread.
+    Packed,
+    Failed(io::Error),
+}
+
+impl Opened {
+    fn of(path: &Path) -> Self {
+        if Compression::of(path) != Compression::Plain {
+            return Self::Packed;
         }
-        Content::Stream(stream) => walk.stream(stream),
-    });
-    if let Err(error) = outcome {
-        walk.warning = Some(ReadWarning::UnreadableIndex {
-            file: path.to_owned(),
-            why: error.to_string(),
-        });
+        Mapped::open(path).map_or_else(Self::Failed, Self::Mapped)
     }
-    Scanned {
-        found: walk.kept,
-        warning: walk.warning,
+}
+
+/// What one thread scans in one go: a file, or a part of a plain one.
+struct Piece<'a> {
+    file: usize,
+    what: What<'a>,
+}
+
+enum What<'a> {
+    /// The stanzas that begin in a range of the text.
+    Part(&'a [u8], Range<usize>),
+    Packed,
+    Failed(&'a io::Error),
+}
+
+impl<'a> Piece<'a> {
+    fn all_of((file, opened): (usize, &'a Opened)) -> Vec<Self> {
+        let piece = |what| Self { file, what };
+        match opened {
+            Opened::Mapped(text) => (0..text.len())
+                .step_by(PIECE)
+                .map(|start| piece(What::Part(text, start..start + PIECE)))
+                .collect(),
+            Opened::Packed => vec![piece(What::Packed)],
+            Opened::Failed(error) => vec![piece(What::Failed(error))],
+        }
+    }
+
+    fn scan(&self, path: &Path, wanted: &impl Fn(&[u8]) -> bool) -> Scanned {
+        let mut walk = Walk {
+            path,
+            wanted,
+            scanned: Scanned::default(),
+        };
+        let outcome = match &self.what {
+            What::Part(text, range) => {
+                let (start, end) = (border(text, range.start), border(text, range.end));
+                walk.stanzas(start as u64, &text[start..end]);
+                Ok(())
+            }
+            What::Packed => compression::open(path).and_then(|content| match content {
+                Content::Mapped(text) => {
+                    walk.stanzas(0, &text);
+                    Ok(())
+                }
+                Content::Stream(stream) => walk.stream(stream),
+            }),
+            What::Failed(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        if let Err(error) = outcome {
+            walk.scanned.warning = Some(ReadWarning::UnreadableIndex {
+                file: path.to_owned(),
+                why: error.to_string(),
+            });
+        }
+        walk.scanned
+    }
+}
+
+/// The first place from `place` on where a stanza may begin: the whole text has its first there, else one follows an empty line.
+fn border(text: &[u8], place: usize) -> usize {
+    match place {
+        0 => 0,
+        // The empty line may begin right before.
+        _ => text
+            .get(place - 1..)
+            .and_then(|rest| memmem::find(rest, b"\n\n"))
+            .map_or(text.len(), |end| place + end),
+    }
+}
+
+impl Scanned {
+    /// Adds what was found in the text that follows.
+    fn append(&mut self, next: Self) {
+        let shift = |mut found: Found| {
+            found.number += self.count;
+            found
+        };
+        self.found.extend(next.found.into_iter().map(shift));
+        if self.warning.is_none() {
+            self.warning = next.warning.map(|warning| warning.shifted(self.count));
+        }
+        self.count += next.count;
     }
 }
 
 struct Walk<'a, W> {
     path: &'a Path,
     wanted: &'a W,
-    count: usize,
-    kept: Vec<Found>,
-    warning: Option<ReadWarning>,
+    scanned: Scanned,
 }
 
 impl<W: Fn(&[u8]) -> bool> Walk<'_, W> {
     /// Looks at every stanza of `bytes`, which begin at `base` of the whole text.
     fn stanzas(&mut self, base: u64, bytes: &[u8]) {
         for (offset, stanza) in Stanzas::new(bytes) {
-            self.count += 1;
+            self.scanned.count += 1;
             let offset = base + offset as u64;
             match stanza.package() {
                 Some(name) if !(self.wanted)(name) => {}
                 Some(_) if stanza.bytes().len() > MAX_STANZA => self.note(offset, stanza, "it is too long"),
                 Some(_) => {
                     let bytes = stanza.bytes().into();
-                    self.kept.push(Found {
-                        number: self.count,
+                    self.scanned.found.push(Found {
+                        number: self.scanned.count,
                         offset,
                         bytes,
                     });
@@ -178,8 +262,8 @@ impl<W: Fn(&[u8]) -> bool> Walk<'_, W> {
     }
 
     fn note(&mut self, offset: u64, stanza: Stanza<'_>, why: &str) {
-        if self.warning.is_none() {
-            self.warning = Some(damage(self.path, self.count, offset, stanza, why));
+        if self.scanned.warning.is_none() {
+            self.scanned.warning = Some(damage(self.path, self.scanned.count, offset, stanza, why));
         }
     }
 }
@@ -286,9 +370,7 @@ mod tests {
         let mut walk = Walk {
             path: Path::new("x"),
             wanted: &|_: &[u8]| true,
-            count: 0,
-            kept: vec![],
-            warning: None,
+            scanned: Scanned::default(),
         };
         let error = walk.stream(io::repeat(b'x')).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);

@@ -57,6 +57,16 @@ pub enum ReadWarning {
     },
 }
 
+impl ReadWarning {
+    /// The same damage where `before` stanzas stand before the text it was found in.
+    pub(super) fn shifted(mut self, before: usize) -> Self {
+        if let Self::DamagedIndex { number, .. } = &mut self {
+            *number += before;
+        }
+        self
+    }
+}
+
 /// Why the machine cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

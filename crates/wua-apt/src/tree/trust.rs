@@ -12,7 +12,7 @@ use std::path::Path;
 use super::{TreeError, TreeKind};
 
 /// What is looked at, each with all the folders above it; what is missing cannot do harm.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 13] = [
     "etc/wua/wua.toml",
     "etc/wua/practice-machine",
     "etc/apt",
@@ -23,6 +23,7 @@ const PLACES: [&str; 12] = [
     "var/lib/wua/jobs",
     "var/lib/wua/store",
     "var/lib/wua/state.json",
+    crate::kept::FILE,
     "var/cache/apt/archives",
     "var/log/apt",
 ];

@@ -38,6 +38,8 @@ impl Ground {
         machine.refresh()?;
         let names = ground.names();
         machine.install(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        // Nobody has the old archives any more: for undo they are packed again.
+        ground.time(ground.program("apt-get")?.arg("clean"))?;
         machine.publish(Suite::Practice, &ground.versions("2"))?;
         machine.refresh()?;
         ground.keep(Prepared::Offered)?;

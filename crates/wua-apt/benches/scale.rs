@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Form, Outcome, Tree, apt_list, median, search, time, verdict};
+use common::{Form, HEAD, Outcome, Tree, apt_list, median, print_row, runs, search, time};
 use wua_apt::reader::Reading;
 use wua_apt::stanza::{Stanza, Stanzas};
 use wua_apt::tree::AptTree;
@@ -40,7 +40,7 @@ fn main() -> Outcome<()> {
         println!("This machine has no package lists; run `apt-get update` first.");
         return Ok(());
     };
-    println!("| what | wua | peer | ratio | bar | found |\n|---|---|---|---|---|---|");
+    println!("{HEAD}");
     for form in [Form::Plain, Form::Lz4] {
         if let Some(tree) = tree_of(&format!("whole-{}", form.name()), form)? {
             whole(&tree.root, form)?;
@@ -76,7 +76,7 @@ fn whole(root: &Path, form: Form) -> Outcome<()> {
         return Ok(());
     }
     let (mut cold_ours, mut cold_peer) = (Vec::new(), Vec::new());
-    for _ in 0..FEW_RUNS {
+    for _ in 0..runs(FEW_RUNS) {
         drop_caches()?;
         cold_ours.push(time(ours)?);
         drop_caches()?;
@@ -113,7 +113,7 @@ fn row(
     // The first runs warm the caches of both.
     let (found, expected) = (ours()?, peer()?);
     let (mut our_times, mut peer_times) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
+    for _ in 0..common::runs(runs) {
         our_times.push(time(&ours)?);
         peer_times.push(time(&peer)?);
     }
@@ -125,18 +125,6 @@ fn row(
         &format!("{found} / {expected}"),
     );
     Ok(())
-}
-
-fn print_row(name: &str, ours: Duration, peer: Duration, bar: Option<f64>, found: &str) {
-    let ratio = ours.as_secs_f64() / peer.as_secs_f64();
-    let bar = bar.map_or("none".to_owned(), |bar| {
-        format!("{bar} ({})", verdict(ratio <= bar))
-    });
-    println!(
-        "| {name} | {:.1} ms | {:.1} ms | {ratio:.4} | {bar} | {found} |",
-        ours.as_secs_f64() * 1e3,
-        peer.as_secs_f64() * 1e3,
-    );
 }
 
 /// The release binary beside this program.
@@ -350,7 +338,7 @@ fn unattended(root: &Path) -> Outcome<()> {
     search(root)?;
     until_chosen(root)?;
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
-    for _ in 0..FEW_RUNS {
+    for _ in 0..runs(FEW_RUNS) {
         ours.push(time(|| search(root))?);
         match until_chosen(root)? {
             Some(duration) => peer.push(duration),

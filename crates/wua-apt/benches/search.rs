@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Form, Outcome, Tree, apt_list, median, search, time, verdict};
+use common::{Form, HEAD, Outcome, Tree, apt_list, judged, median, print_row, runs, search, time};
 use wua_apt::reader::Reading;
 use wua_apt::tree::{AptTree, PRACTICE_CONFIG};
 use wua_apt::{kept, proof};
@@ -50,28 +50,28 @@ enum State {
 
 const COMPARISONS: [Comparison; 4] = [
     Comparison {
-        name: "candidates / apt list --upgradable",
+        name: "list of candidates / `apt list --upgradable`",
         ours: candidates,
         peer: apt_list,
         bars: [Some(1.0 / 6.0), None],
         state: State::Kept,
     },
     Comparison {
-        name: "whole search, proven / apt list --upgradable",
+        name: "whole search, proven / `apt list --upgradable`",
         ours: search,
         peer: apt_list,
         bars: [Some(1.0 / 10.0), Some(1.0 / 4.0)],
         state: State::Kept,
     },
     Comparison {
-        name: "whole search, proven, nothing kept / apt list --upgradable",
+        name: "the same, nothing kept of what APT said",
         ours: search,
         peer: apt_list,
         bars: [None, None],
         state: State::Fresh,
     },
     Comparison {
-        name: "whole search, asking APT / apt-get -s upgrade --with-new-pkgs",
+        name: "whole search, asking APT / `apt-get -s upgrade --with-new-pkgs`",
         ours: search,
         peer: apt_get_upgrade,
         bars: [Some(1.15), None],
@@ -100,7 +100,7 @@ fn main() -> Outcome<()> {
             return Ok(());
         };
         println!(
-            "{} indexes, {:.1} MB, {} packages installed",
+            "{} indexes, {:.1} MB, {} packages installed:\n\n{HEAD}",
             form.name(),
             tree.megabytes,
             tree.installed
@@ -110,9 +110,9 @@ fn main() -> Outcome<()> {
         }
         let memory = memory_of_a_search(&tree.root)?;
         println!(
-            "  anonymous memory of one search: {:.1} MB at most ({})",
+            "| anonymous memory of one search | {:.1} MB | | | {} | |\n",
             memory as f64 / 976.6,
-            verdict(memory <= MEMORY_BAR)
+            judged("30 MB", memory <= MEMORY_BAR)
         );
     }
     Ok(())
@@ -151,7 +151,10 @@ impl Comparison {
         if self.state != State::Asking
             && let Err(unclear) = proof::upgrades(&reading)
         {
-            println!("  {}: not here, nothing can be proven: {unclear}", self.name);
+            println!(
+                "| {}: not here, nothing can be proven: {unclear} | | | | | |",
+                self.name
+            );
             return Ok(());
         }
         // The first runs warm the caches of both and must agree.
@@ -159,27 +162,17 @@ impl Comparison {
         if found != expected {
             return Err(format!("{}: {found} found, {expected} expected", self.name).into());
         }
-        let runs = match self.state {
+        let often = runs(match self.state {
             State::Kept | State::Fresh => RUNS,
             State::Asking => FEW_RUNS,
-        };
+        });
         let (mut ours, mut peer) = (Vec::new(), Vec::new());
-        for _ in 0..runs {
+        for _ in 0..often {
             ours.push(time(|| (self.ours)(root))?);
             peer.push(time(|| (self.peer)(root))?);
         }
-        let (ours, peer) = (median(ours), median(peer));
-        let ratio = ours.as_secs_f64() / peer.as_secs_f64();
-        let judged = match self.bars[form as usize] {
-            Some(bar) => format!("bar {bar:.3} ({})", verdict(ratio <= bar)),
-            None => "no bar".to_owned(),
-        };
-        println!(
-            "  {}: {:.1} ms / {:.1} ms = {ratio:.3}, {judged}, {found} found, medians of {runs}",
-            self.name,
-            ours.as_secs_f64() * 1e3,
-            peer.as_secs_f64() * 1e3,
-        );
+        let bar = self.bars[form as usize];
+        print_row(self.name, median(ours), median(peer), bar, &found.to_string());
         if self.state == State::Asking {
             fs::remove_file(&pin)?;
         }

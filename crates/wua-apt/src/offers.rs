@@ -52,6 +52,11 @@ impl Offers {
         }
     }
 
+    /// What they were read from.
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
     /// Where the archives' files lie.
     pub(crate) fn repositories(&self) -> &Repositories {
         &self.reading.repositories

@@ -1,11 +1,11 @@
 //! What installing chosen updates would exactly change now, asked of APT before anything is touched.
 //!
-//! The machine's states decide what is left to do, and one simulation of APT what it takes; hashes and relations are those of
+//! The machine's states decide what is left to do, and one simulation of APT what it takes, unless that is proven; hashes and relations are those of
 //! the indexes, so nothing has to be downloaded to know.
 //! Only when that simulation is refused, or would remove something, are the updates tried one by one to find who is to
 //! blame; the innocent ones are resolved without them. Taking back is resolved in `resolve_back`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wua_engine::Failure;
 use wua_engine::handler::{Refusal, Resolution, ResolvedUpdate};
@@ -16,6 +16,7 @@ use crate::dpkg::DpkgDatabase;
 use crate::keep_old::installed_as;
 use crate::needs::{Mover, needs};
 use crate::offers::Offers;
+use crate::proof;
 use crate::reader::ArchiveRecord;
 use crate::relations;
 use crate::stanza::Stanza;
@@ -185,6 +186,21 @@ impl Solver<'_> {
         Ok(verdicts)
     }
 
+    /// What APT must plan, where the wishes are just what it is proven to take of all that is offered ([`proof`]).
+    fn proven(&self, wishes: &Wishes<'_>) -> Option<Vec<ConfirmedPackage>> {
+        let plan = proof::plan(self.offers.reading()).ok()?;
+        let wanted: BTreeSet<_> = wishes
+            .values()
+            .flat_map(|wish| &wish.changes)
+            .map(|change| (&change.name, &change.architecture, change.candidate.as_ref()))
+            .collect();
+        let taken: BTreeSet<_> = plan
+            .iter()
+            .map(|package| (&package.name, &package.architecture, package.to.as_ref()))
+            .collect();
+        (wanted == taken).then_some(plan)
+    }
+
     /// Asks APT for all wishes at once; on success their verdicts are added.
     fn simulate(
         &mut self,
@@ -200,10 +216,10 @@ impl Solver<'_> {
             )
         });
         let arguments: Vec<_> = ["install".to_owned()].into_iter().chain(wanted).collect();
-        let plan = if arguments.len() == 1 {
-            Ok(Vec::new())
-        } else {
-            confirm::ask(self.tree, &arguments)
+        let plan = match self.proven(wishes) {
+            _ if arguments.len() == 1 => Ok(Vec::new()),
+            Some(plan) => Ok(plan),
+            None => confirm::ask(self.tree, &arguments),
         };
         let plan = match plan {
             Ok(plan) => plan,

@@ -46,10 +46,11 @@ impl Tally {
     }
 }
 
-/// Name and new version of everything that APT's simulation installs, or why it refuses.
-fn apt_says(tree: &TestTree) -> Result<BTreeSet<(String, String)>, String> {
+/// Name and new version of everything that APT's simulation of `words` installs, or why it refuses.
+fn apt_says(tree: &TestTree, words: &[String]) -> Result<BTreeSet<(String, String)>, String> {
     let output = std::process::Command::new("apt-get")
-        .args(["-s", "-q", "upgrade", "--with-new-pkgs"])
+        .args(["-s", "-q"])
+        .args(words)
         .env_clear()
         .envs([("LC_ALL", "C.UTF-8"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")])
         .env("APT_CONFIG", tree.root().join("etc/apt/practice.conf"))
@@ -96,8 +97,24 @@ fn look(seed: u64, tree: &TestTree, tally: &Mutex<Tally>) {
         .iter()
         .map(|candidate| (candidate.record.package.clone(), candidate.record.version.clone()))
         .collect();
-    let names: Vec<&str> = NAMES.to_vec();
-    assert_eq!(apt_says(tree), Ok(ours), "seed {seed}\n{}", tree.describe(&names));
+    let upgrade = ["upgrade", "--with-new-pkgs"].map(str::to_owned);
+    let says = apt_says(tree, &upgrade);
+    assert_eq!(says.as_ref(), Ok(&ours), "seed {seed}\n{}", tree.describe(&NAMES));
+    if !ours.is_empty() {
+        // An installation of just these is planned without asking, too.
+        let versions = taken.iter().map(|candidate| {
+            let record = &candidate.record;
+            format!("{}:{}={}", record.package, record.architecture, record.version)
+        });
+        let install: Vec<String> = std::iter::once("install".to_owned()).chain(versions).collect();
+        let says = apt_says(tree, &install);
+        assert_eq!(
+            says,
+            Ok(ours),
+            "seed {seed}, installed\n{}",
+            tree.describe(&NAMES)
+        );
+    }
 }
 
 fn look_at(seeds: std::ops::Range<u64>, make: impl Fn(&mut Random) -> TestTree + Sync) -> Tally {

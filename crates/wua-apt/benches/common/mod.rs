@@ -62,8 +62,38 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-pub(crate) fn verdict(holds: bool) -> &'static str {
-    if holds { "holds" } else { "MISSED" }
+/// The head of every table.
+pub(crate) const HEAD: &str = "| what | wua | peer | ratio | bar | found |\n|---|---|---|---|---|---|";
+
+/// How often each side runs: `full` times, or once where only the bench itself is tried (`--quick`).
+pub(crate) fn runs(full: usize) -> usize {
+    if std::env::args_os().any(|argument| argument == "--quick") {
+        1
+    } else {
+        full
+    }
+}
+
+/// A row of the table.
+pub(crate) fn print_row(name: &str, ours: Duration, peer: Duration, bar: Option<f64>, found: &str) {
+    let ratio = ours.as_secs_f64() / peer.as_secs_f64();
+    let bar = bar.map_or("none".to_owned(), |bar| {
+        judged(&format!("{bar:.3}"), ratio <= bar)
+    });
+    println!(
+        "| {name} | {:.1} ms | {:.1} ms | {ratio:.4} | {bar} | {found} |",
+        ours.as_secs_f64() * 1e3,
+        peer.as_secs_f64() * 1e3,
+    );
+}
+
+/// A bar, and whether it holds.
+pub(crate) fn judged(bar: &str, holds: bool) -> String {
+    if holds {
+        bar.to_owned()
+    } else {
+        format!("{bar}, **missed**")
+    }
 }
 
 #[derive(Clone, Copy)]

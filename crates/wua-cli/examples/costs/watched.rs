@@ -28,6 +28,12 @@ pub(crate) fn memory(ground: &Ground) -> Outcome<f64> {
     Ok(most as f64)
 }
 
+/// Seconds of the machine's last job, from its keeper's first word to its last.
+pub(crate) fn job_of(ground: &Ground) -> Outcome<f64> {
+    let events = events_of(&ground.root()).ok_or("there was no job")?;
+    length(&events).ok_or_else(|| "the job did not end".into())
+}
+
 /// Waits until no process of wua's works on the machine any more: the keeper ends right after its last word.
 ///
 /// # Errors

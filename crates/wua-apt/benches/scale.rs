@@ -100,6 +100,10 @@ fn compare(name: &str, root: &Path, bar: Option<f64>, runs: usize) -> Outcome<()
         Ok(_) => name.to_owned(),
         Err(unclear) => format!("{name} (APT asked: {unclear})"),
     };
+    let (found, expected) = (search(root)?, apt_list(root)?);
+    if found != expected {
+        return Err(format!("{name}: {found} found, {expected} expected").into());
+    }
     row(&name, || search(root), || apt_list(root), bar, runs)
 }
 
@@ -359,12 +363,16 @@ fn until_chosen(root: &Path) -> Outcome<Option<Duration>> {
     let start = Instant::now();
     let shown = root.display();
     let mut script = String::from(
-        "set -e; mount -t tmpfs none /run; mount -t tmpfs none /var/log; mkdir /var/log/unattended-upgrades /var/log/apt; ",
+        "set -e; mount --make-rprivate /; mount -t tmpfs none /run; mount -t tmpfs none /var/log; \
+         mkdir /var/log/unattended-upgrades /var/log/apt; ",
     );
     for folder in ["etc/apt", "var/lib/apt", "var/lib/dpkg", "var/cache/apt"] {
         script += &format!("mount --bind '{shown}/{folder}' /{folder}; ");
     }
-    script += "exec unattended-upgrade --dry-run -d";
+    // Dry or not, nothing else can be written.
+    script += "for place in / /usr /var /var/lib /etc /home; do \
+               if mountpoint -q $place; then mount -o remount,bind,ro $place; fi; done; \
+               exec unattended-upgrade --dry-run -d";
     let mut child = Command::new("timeout")
         .args([
             &PATIENCE.as_secs().to_string(),

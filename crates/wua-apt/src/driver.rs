@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use wua_engine::Failure;
 use wua_engine::handler::{Batch, BatchContext};
+use wua_engine::stage::{Stage, StageKind};
 use wua_types::{HResult, Phase, UpdateInstallationResult, WaitingFor};
 
 use crate::apply::ApplyOptions;
@@ -63,6 +64,10 @@ pub(crate) struct Driver<'a, 'b> {
     changing: bool,
     repairing: bool,
     waiting: Option<WaitingFor>,
+    /// Whether that is something of others.
+    waits_for_others: bool,
+    /// Whether what is heard is news, of a run that this keeper began.
+    tells_stages: bool,
     lock_waited: Duration,
     /// Packages whose scripts were ended, with the sentence that says so.
     hung: Vec<(String, String)>,
@@ -110,6 +115,8 @@ impl<'a, 'b> Driver<'a, 'b> {
             changing: false,
             repairing: false,
             waiting: None,
+            waits_for_others: false,
+            tells_stages: true,
             lock_waited: Duration::ZERO,
             hung: Vec::new(),
             quiet_told: None,
@@ -225,8 +232,12 @@ impl<'a, 'b> Driver<'a, 'b> {
                 None,
                 cx,
             );
-            self.listen(&mut run, cx).map_err(failure)?;
+            // All it said is heard again at once, which says nothing about how long it took.
+            self.tells_stages = false;
+            let ended = self.listen(&mut run, cx);
+            self.tells_stages = true;
             self.wait_is_over(cx);
+            ended.map_err(failure)?;
         }
         Ok(())
     }
@@ -376,7 +387,7 @@ impl<'a, 'b> Driver<'a, 'b> {
                 let before = self.watch.stage().cloned();
                 let moved = self.watch.dpkg(line);
                 if self.watch.stage() != before.as_ref() {
-                    cx.stage(self.watch.stage().cloned());
+                    self.tell_stage(self.watch.stage().cloned(), cx);
                 }
                 moved.into_iter().for_each(|moved| self.step(moved, cx));
             }
@@ -401,7 +412,7 @@ impl<'a, 'b> Driver<'a, 'b> {
             }
         });
         self.watch.end();
-        cx.stage(None);
+        self.tell_stage(None, cx);
         Ok((status?, met_lock))
     }
 
@@ -541,7 +552,18 @@ impl<'a, 'b> Driver<'a, 'b> {
         }
     }
 
+    fn tell_stage(&self, stage: Option<Stage>, cx: &mut dyn BatchContext) {
+        if self.tells_stages {
+            cx.stage(stage);
+        }
+    }
+
+    /// Waits for something of others.
     fn wait_for(&mut self, what: &str, holder: Option<String>, cx: &mut dyn BatchContext) {
+        if !self.waits_for_others {
+            self.waits_for_others = true;
+            self.tell_stage(Some(Stage::of(StageKind::Wait, "")), cx);
+        }
         let since = match &self.waiting {
             Some(waiting) if waiting.what == what => waiting.since,
             _ => Timestamp::now(),
@@ -559,6 +581,10 @@ impl<'a, 'b> Driver<'a, 'b> {
 
     fn wait_is_over(&mut self, cx: &mut dyn BatchContext) {
         self.quiet_told = None;
+        if self.waits_for_others && self.tells_stages {
+            self.waits_for_others = false;
+            cx.stage(None);
+        }
         self.set_waiting(None, cx);
     }
 

@@ -221,7 +221,7 @@ impl Key {
     /// A file with its text, or a folder with all its files; what is missing counts as that.
     fn place(&mut self, path: &Path, is_plain: impl Fn(&[u8]) -> bool) -> Result<(), NotKept> {
         self.add(path.as_os_str().as_bytes());
-        let metadata = match fs::metadata(path) {
+        let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.add(b"missing");
@@ -244,12 +244,11 @@ impl Key {
         for name in names {
             self.add(name.as_bytes());
             let path = path.join(name);
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => self.add(b"folder"),
-                Ok(metadata) => self.file(&path, &metadata, &is_plain)?,
-                // A link that leads nowhere.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.add(b"missing"),
-                Err(error) => return Err(error.into()),
+            let metadata = fs::symlink_metadata(&path)?;
+            if metadata.is_dir() {
+                self.add(b"folder");
+            } else {
+                self.file(&path, &metadata, &is_plain)?;
             }
         }
         Ok(())
@@ -262,6 +261,7 @@ impl Key {
         is_plain: impl Fn(&[u8]) -> bool,
     ) -> Result<(), NotKept> {
         if !metadata.is_file() || metadata.len() > MAX_FILE {
+            // A link may lead to where not everybody may go.
             return Err(NotKept::Unclear("a file of settings is no plain file"));
         }
         if metadata.mode() & 0o004 == 0 {

@@ -1,7 +1,7 @@
 //! What installing chosen updates would exactly change now, asked of APT before anything is touched.
 //!
-//! The machine's states decide what is left to do, and one simulation of APT what it takes, unless that is proven; hashes and relations are those of
-//! the indexes, so nothing has to be downloaded to know.
+//! The machine's states decide what is left to do, and one simulation of APT what it takes, unless that is proven; hashes and
+//! relations are those of the indexes, so nothing has to be downloaded to know.
 //! Only when that simulation is refused, or would remove something, are the updates tried one by one to find who is to
 //! blame; the innocent ones are resolved without them. Taking back is resolved in `resolve_back`.
 
@@ -49,9 +49,11 @@ pub(crate) fn resolve_install(
         .flat_map(|wish| &wish.changes)
         .map(|change| change.name.as_str())
         .collect();
+    let offers = Offers::read(tree, names.into_iter())?;
     let mut solver = Solver {
         tree,
-        offers: Offers::read(tree, names.into_iter())?,
+        proof: proof::plan(offers.reading()).ok(),
+        offers,
     };
     for (place, verdict) in solver.solve(wishes)? {
         verdicts[place] = Some(verdict);
@@ -151,6 +153,8 @@ type Verdicts = BTreeMap<usize, Result<ResolvedUpdate, Refusal>>;
 struct Solver<'a> {
     tree: &'a AptTree,
     offers: Offers,
+    /// What APT must take of all that is offered, where that is proven.
+    proof: Option<Vec<ConfirmedPackage>>,
 }
 
 impl Solver<'_> {
@@ -188,7 +192,7 @@ impl Solver<'_> {
 
     /// What APT must plan, where the wishes are just what it is proven to take of all that is offered ([`proof`]).
     fn proven(&self, wishes: &Wishes<'_>) -> Option<Vec<ConfirmedPackage>> {
-        let plan = proof::plan(self.offers.reading()).ok()?;
+        let plan = self.proof.as_ref()?;
         let wanted: BTreeSet<_> = wishes
             .values()
             .flat_map(|wish| &wish.changes)
@@ -198,7 +202,7 @@ impl Solver<'_> {
             .iter()
             .map(|package| (&package.name, &package.architecture, package.to.as_ref()))
             .collect();
-        (wanted == taken).then_some(plan)
+        (wanted == taken).then(|| plan.clone())
     }
 
     /// Asks APT for all wishes at once; on success their verdicts are added.
@@ -215,11 +219,15 @@ impl Solver<'_> {
                 change.candidate.as_deref().unwrap_or_default()
             )
         });
-        let arguments: Vec<_> = ["install".to_owned()].into_iter().chain(wanted).collect();
-        let plan = match self.proven(wishes) {
-            _ if arguments.len() == 1 => Ok(Vec::new()),
-            Some(plan) => Ok(plan),
-            None => confirm::ask(self.tree, &arguments),
+        let wanted: Vec<String> = wanted.collect();
+        let plan = if wanted.is_empty() {
+            Ok(Vec::new())
+        } else if let Some(plan) = self.proven(wishes) {
+            Ok(plan)
+        } else {
+            // As the run itself will be.
+            let options = ["-o", "APT::Get::AutomaticRemove=false", "install"].map(str::to_owned);
+            confirm::ask(self.tree, &[&options[..], &wanted].concat())
         };
         let plan = match plan {
             Ok(plan) => plan,

@@ -153,6 +153,22 @@ fn what_others_could_have_written_is_not_believed() {
 }
 
 #[test]
+fn a_setting_behind_a_link_is_not_kept_for_everybody() {
+    let tree = tree();
+    let secret = path(&tree, "secret.conf");
+    fs::write(
+        &secret,
+        "Acquire::http::Proxy \"http://user:word@proxy.example.org\";\n",
+    )
+    .unwrap();
+    fs::create_dir_all(path(&tree, "etc/apt/apt.conf.d")).unwrap();
+    symlink(&secret, path(&tree, "etc/apt/apt.conf.d/proxy")).unwrap();
+    kept::keep(&tree.open()).unwrap_err();
+    let text = fs::read_to_string(path(&tree, KEPT)).unwrap();
+    assert!(!text.contains("word@"));
+}
+
+#[test]
 fn a_link_in_its_place_is_not_followed() {
     let tree = tree();
     falsify(&tree);

@@ -11,11 +11,17 @@ const BEAT: Duration = Duration::from_millis(250);
 pub(crate) fn beating<T>(again: impl Fn() + Send, work: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         let (working, ended) = channel::<()>();
-        scope.spawn(move || {
+        let beat = move || {
             while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
                 again();
             }
-        });
+        };
+        if let Err(error) = thread::Builder::new()
+            .name("wua-beat".into())
+            .spawn_scoped(scope, beat)
+        {
+            tracing::warn!(%error, "followers hear nothing while nothing moves");
+        }
         let done = work();
         drop(working);
         done

@@ -16,7 +16,7 @@ use wua_types::{
 };
 
 use crate::aggregate::{Stopped, aggregate};
-use crate::clock::Clock;
+use crate::clock::{Clock, preparing};
 use crate::failure::Failure;
 use crate::follow;
 use crate::handler::{Consent, Finding, FindingKind};
@@ -55,9 +55,13 @@ enum Begun {
 impl Beginning {
     /// Blocks until the job's end.
     pub(crate) fn run(self, job: Uuid, lock: MachineLock, feed: JobFeed<Installation>) {
+        feed.progress(InstallationProgress {
+            truth: preparing(),
+            ..InstallationProgress::nothing_done()
+        });
         let clock = Clock::start(&self.machine, &self.updates);
-        clock.tell(&feed, &preparing());
-        match self.begin(job, lock, &feed, &clock) {
+        let begun = clock.keep_telling(&feed, || self.begin(job, lock, &feed, &clock));
+        match begun {
             Ok(Begun::Kept) => follow::follow_and_revive(&self.machine, job, feed),
             Ok(Begun::Aborted) => {
                 let code = OperationResultCode::Aborted;
@@ -81,7 +85,8 @@ impl Beginning {
         if feed.abort_requested() {
             return Ok(Begun::Aborted);
         }
-        let planned = clock.planning(feed, &preparing(), || {
+        clock.tell(feed, preparing());
+        let planned = clock.planning(|| {
             let planned = self.plan()?;
             self.check_space(&planned)?;
             Ok(planned)
@@ -154,7 +159,7 @@ impl Beginning {
                     phase: Phase::Repairing,
                     ..now.truth.clone()
                 };
-                clock.tell(feed, &truth);
+                clock.tell(feed, truth);
                 seen = now;
             }
         });
@@ -200,7 +205,7 @@ impl Beginning {
                 safe_to_power_off: false,
                 ..preparing()
             };
-            clock.tell(feed, &truth);
+            clock.tell(feed, truth);
             thread::sleep(LOOK);
         }
     }
@@ -307,14 +312,6 @@ impl Beginning {
         for index in 0..self.updates.len() {
             feed.update_finished(index, UpdateInstallationResult::ended(code, hresult, message));
         }
-    }
-}
-
-/// What is true of a job that has changed nothing yet.
-fn preparing() -> Truth {
-    Truth {
-        phase: Phase::Preparing,
-        ..InstallationProgress::nothing_done().truth
     }
 }
 

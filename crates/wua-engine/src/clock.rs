@@ -1,10 +1,12 @@
 //! The time of a job before it has a keeper: healing and planning are part of it, and followers hear of it each second.
+//!
+//! What is being done is said once and repeated by a beat until the keeper has the job.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use wua_job::{Installation, JobFeed};
-use wua_types::{InstallationProgress, PlannedChange, PlannedUpdate, Progress as _, Truth, Update};
+use wua_types::{InstallationProgress, Phase, PlannedChange, PlannedUpdate, Progress as _, Truth, Update};
 
 use crate::beat::beating;
 use crate::durations::Durations;
@@ -20,6 +22,8 @@ const UNPACKED: u64 = 3;
 pub(crate) struct Clock {
     begun: Instant,
     timeline: Mutex<Timeline>,
+    /// What was said last.
+    truth: Mutex<Truth>,
 }
 
 impl Clock {
@@ -34,28 +38,37 @@ impl Clock {
         Self {
             begun,
             timeline: Mutex::new(timeline),
+            truth: Mutex::new(preparing()),
         }
     }
 
-    /// Does the planning `work`, and tells all the time that it is being done.
-    pub(crate) fn planning<T>(
-        &self,
-        feed: &JobFeed<Installation>,
-        truth: &Truth,
-        work: impl FnOnce() -> T,
-    ) -> T {
+    /// Does `work`, and repeats all the time what was told last.
+    pub(crate) fn keep_telling<T>(&self, feed: &JobFeed<Installation>, work: impl FnOnce() -> T) -> T {
+        let again = || {
+            let truth = lock(&self.truth).clone();
+            self.say(feed, truth);
+        };
+        beating(again, work)
+    }
+
+    /// Does the planning `work`.
+    pub(crate) fn planning<T>(&self, work: impl FnOnce() -> T) -> T {
         self.with(|timeline, now| timeline.begin_plan(now));
-        self.tell(feed, truth);
-        let planned = beating(|| self.tell(feed, truth), work);
+        let planned = work();
         self.with(|timeline, now| timeline.end_plan(now));
         planned
     }
 
-    /// Tells what is being done, at the time it is now.
-    pub(crate) fn tell(&self, feed: &JobFeed<Installation>, truth: &Truth) {
+    /// Tells what is being done.
+    pub(crate) fn tell(&self, feed: &JobFeed<Installation>, truth: Truth) {
+        lock(&self.truth).clone_from(&truth);
+        self.say(feed, truth);
+    }
+
+    fn say(&self, feed: &JobFeed<Installation>, truth: Truth) {
         let estimate = self.with(|timeline, now| timeline.read(now));
         feed.progress(InstallationProgress {
-            truth: estimate.in_place_of(truth.clone()),
+            truth: estimate.in_place_of(truth),
             ..InstallationProgress::nothing_done()
         });
     }
@@ -75,8 +88,19 @@ impl Clock {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Timeline, Duration) -> T) -> T {
-        let mut timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut timeline, self.begun.elapsed())
+        work(&mut lock(&self.timeline), self.begun.elapsed())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is true of a job that has changed nothing yet.
+pub(crate) fn preparing() -> Truth {
+    Truth {
+        phase: Phase::Preparing,
+        ..InstallationProgress::nothing_done().truth
     }
 }
 

@@ -136,7 +136,7 @@ impl UpdateDownloader {
 
     /// Remembers how fast it was.
     fn learn(&self, reporter: &Reporter<'_>) {
-        let Some(observation) = reporter.transfer.observation(reporter.begun.elapsed()) else {
+        let Some(observation) = reporter.transfer.observation() else {
             return;
         };
         let learned = State::open(&self.machine.folders).and_then(|mut state| state.learn(&[observation]));

@@ -88,7 +88,7 @@ impl Durations {
             if stage.kind != StageKind::Download {
                 let alike = alike(stage).into_iter();
                 for key in std::iter::once(stage.clone()).chain(alike) {
-                    self.note(key, observation.took);
+                    self.note(key, observation.supposed, observation.took);
                 }
             }
             if let Some(took) = observation.took {
@@ -104,7 +104,7 @@ impl Durations {
         }
     }
 
-    fn note(&mut self, key: Stage, took: Option<f64>) {
+    fn note(&mut self, key: Stage, supposed: f64, took: Option<f64>) {
         let mix = |before: f64, now: f64| before * KEPT + now * (1.0 - KEPT);
         match (self.stages.get_mut(&key), took) {
             (Some(known), Some(took)) => {
@@ -116,19 +116,20 @@ impl Durations {
                 self.stages.insert(key, Known { seconds, chance: 1.0 });
             }
             (None, None) => {
-                let nothing = Known {
-                    seconds: 0.0,
-                    chance: 0.0,
-                };
-                self.stages.insert(key, nothing);
+                let (seconds, chance) = (supposed, mix(1.0, 0.0));
+                self.stages.insert(key, Known { seconds, chance });
             }
         }
     }
 }
 
 fn is_sane(observation: &Observation) -> bool {
-    let is_time = |seconds: f64| seconds.is_finite() && seconds >= 0.0;
     is_time(observation.supposed) && observation.took.is_none_or(is_time)
+}
+
+/// Whether these are seconds that work can take: no clock and no database is trusted beyond a day.
+pub(crate) fn is_time(seconds: f64) -> bool {
+    (0.0..=86_400.0).contains(&seconds)
 }
 
 /// What stands for all packages that differ from this one in numbers alone; nothing for a package without numbers.
@@ -209,7 +210,11 @@ mod tests {
     #[test]
     fn what_no_clock_tells_is_not_learned() {
         let mut durations = Durations::default();
-        durations.learn(&[saw(Unpack, "a", f64::NAN), saw(Unpack, "b", -1.0)]);
+        durations.learn(&[
+            saw(Unpack, "a", f64::NAN),
+            saw(Unpack, "b", -1.0),
+            saw(Unpack, "c", 1e9),
+        ]);
         assert_eq!(durations, Durations::default());
     }
 }

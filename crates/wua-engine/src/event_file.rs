@@ -85,15 +85,12 @@ impl EventWriter {
         }
     }
 
-    /// Says anything. Results and the end are on the disk when this returns.
+    /// Says anything. The end is on the disk when this returns; of results that a power cut takes along the journal knows.
     ///
     /// # Errors
     /// The disk said no.
     pub fn say(&mut self, event: JobEvent) -> io::Result<()> {
-        let durable = matches!(
-            event,
-            JobEvent::UpdateFinished { .. } | JobEvent::Completed { .. }
-        );
+        let durable = matches!(event, JobEvent::Completed { .. });
         let line = EventLine {
             job: self.job,
             time: Timestamp::now(),

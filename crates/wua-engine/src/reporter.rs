@@ -102,6 +102,12 @@ impl<'a> Reporter<'a> {
                 _ => {}
             }
         }
+        if let (Some(first), Some(last)) = (said.first(), said.last()) {
+            let worked = last.time.duration_since(first.time);
+            self.voice
+                .lock()
+                .worked(Duration::try_from(worked).unwrap_or_default());
+        }
         self.begun.extend(&past.touched);
         let mut recorded = self
             .state
@@ -347,7 +353,7 @@ impl<'a> Reporter<'a> {
         let Self { voice, state, .. } = self;
         drop(state);
         drop(lock);
-        voice.lock().say(completed);
+        voice.lock().say_last(completed);
     }
 
     /// Remembers how long the job's stages took. Going back runs the scripts of old versions, which says nothing about the next ones.
@@ -355,7 +361,19 @@ impl<'a> Reporter<'a> {
         if self.order.plan.operation != UpdateOperation::Installation {
             return;
         }
-        let observed = self.voice.lock().timeline.take_observations();
+        let mut observed = self.voice.lock().timeline.take_observations();
+        // What failed, or was ended because it hung, says nothing about how long it takes.
+        let updates = self.order.plan.updates.iter().zip(&self.results);
+        let failed: BTreeSet<&str> = updates
+            .filter(|(_, result)| {
+                !result
+                    .as_ref()
+                    .is_some_and(|result| result.result_code.is_success())
+            })
+            .flat_map(|(update, _)| &update.changes)
+            .map(|change| change.name.as_str())
+            .collect();
+        observed.retain(|seen| !failed.contains(seen.stage.subject.as_str()));
         if let Err(error) = self.state.learn(&observed) {
             tracing::warn!(%error, "how long this job's stages took is not learned");
         }

@@ -17,12 +17,16 @@ pub enum StageKind {
     Triggers,
     /// From the last package to the end of a batch: reading results back.
     Finish,
+    /// What an interruption left is repaired.
+    Repair,
+    /// Others hold what is needed: locks, runs of an earlier keeper. Says nothing about the machine.
+    Wait,
     /// Bytes are fetched.
     Download,
 }
 
 impl StageKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Plan,
         Self::Prepare,
         Self::Unpack,
@@ -30,6 +34,8 @@ impl StageKind {
         Self::Remove,
         Self::Triggers,
         Self::Finish,
+        Self::Repair,
+        Self::Wait,
         Self::Download,
     ];
 
@@ -43,8 +49,18 @@ impl StageKind {
             Self::Remove => "remove",
             Self::Triggers => "triggers",
             Self::Finish => "finish",
+            Self::Repair => "repair",
+            Self::Wait => "wait",
             Self::Download => "download",
         }
+    }
+
+    /// Whether it is work on a package.
+    pub const fn is_of_package(self) -> bool {
+        matches!(
+            self,
+            Self::Unpack | Self::Configure | Self::Remove | Self::Triggers
+        )
     }
 
     /// The kind that a word stands for.

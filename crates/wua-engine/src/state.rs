@@ -500,6 +500,43 @@ mod tests {
     }
 
     #[test]
+    fn databases_of_older_wuas_get_what_they_lack_and_lose_nothing() {
+        for (older, undo) in [
+            (
+                1,
+                "ALTER TABLE operation DROP COLUMN plan; DROP TABLE duration; DROP TABLE pace;",
+            ),
+            (2, "DROP TABLE duration; DROP TABLE pace;"),
+        ] {
+            let (_folder, folders) = folders();
+            let mut state = State::open(&folders).expect("opens");
+            state
+                .set_hidden(&[(id(1), "harbour 2".into())], true)
+                .expect("hidden");
+            state
+                .database
+                .execute_batch(&format!("{undo} PRAGMA user_version = {older};"))
+                .expect("as it was then");
+            drop(state);
+            let mut state = State::open(&folders).expect("opens");
+            assert!(PublicState::read(&folders).expect("reads").is_hidden(id(1)));
+            let operation = OperationRecord {
+                job: Uuid::from_u128(3),
+                operation: "install".into(),
+                begun: Timestamp::UNIX_EPOCH,
+                titles: Vec::new(),
+                plan_hash: String::new(),
+            };
+            state.begin(&operation, "{}").expect("begun");
+            assert_eq!(state.order(operation.job).expect("reads").as_deref(), Some("{}"));
+            assert_eq!(
+                state.durations().expect("reads"),
+                crate::durations::Durations::default()
+            );
+        }
+    }
+
+    #[test]
     fn a_database_of_a_newer_wua_is_left_alone() {
         let (_folder, folders) = folders();
         State::open(&folders)

@@ -1,10 +1,10 @@
 //! The time-true part of progress: which share of a job's time has passed, and how much is left (`Truth`).
 //!
 //! A model: stages of which each has an expected duration, one running at a time, and a clock that the caller reads. The share is
-//! the time that has passed, divided by that and what is left; it never falls, and is 1 only when nothing is left. What is left is
-//! corrected in the course of the job by how long its stages took beside what was expected of them.
+//! the time that has passed, divided by that and what is left; it never falls, and is 1 only when the caller says that all is over.
+//! What is left is corrected in the course of the job by how long its stages took beside what was expected of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wua_types::Truth;
@@ -16,13 +16,18 @@ use crate::stage::{ExpectedStage, Stage, StageKind};
 const PLAN: f64 = 0.5;
 const PREPARE: f64 = 0.4;
 const FINISH: f64 = 0.3;
+const REPAIR: f64 = 5.0;
 /// And of one that nobody expected.
 const UNEXPECTED: f64 = 0.3;
 
-/// How much of the whole must have been seen before the job's own pace counts as much as what was expected.
-const DOUBT: f64 = 0.5;
+/// How much of a kind of stages must have been seen before the job's own pace in it counts as much as what was expected. A disk that
+/// is faster today says nothing about scripts.
+const DOUBT: f64 = 0.2;
 /// The same in seconds, for short jobs.
-const DOUBT_SECONDS: f64 = 1.0;
+const DOUBT_SECONDS: f64 = 0.5;
+
+/// Of a stage that this machine never saw, at least this share of the time that it has taken is still to come.
+const MORE: f64 = 0.5;
 
 /// Work is not over before it is.
 const ALMOST: f64 = 0.995;
@@ -66,6 +71,16 @@ struct Running {
     since: Duration,
 }
 
+/// What a job is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// Neither a batch nor a repair.
+    Between,
+    Batch,
+    /// Its stages are those of any package: it counts as one.
+    Repair,
+}
+
 /// The timeline of one job. Every `at` is the time since the job began.
 #[derive(Clone, Debug)]
 pub struct Timeline {
@@ -77,12 +92,14 @@ pub struct Timeline {
     /// The stages of the running batch that have not begun, each with the update it is for.
     left: Vec<(usize, Planned)>,
     running: Option<Running>,
-    is_in_batch: bool,
-    has_begun: bool,
+    at_work: Work,
+    /// Whether a package of the running batch was worked on, and whether one of its updates failed.
+    has_worked: bool,
+    has_failed: bool,
+    is_over: bool,
     observed: Vec<Observation>,
-    /// What the stages seen so far were expected to take, and took.
-    expected: f64,
-    took: f64,
+    /// What the stages of each kind seen so far were expected to take, and took.
+    seen: BTreeMap<StageKind, Seen>,
     share: f64,
 }
 
@@ -101,11 +118,12 @@ impl Timeline {
             later: batches.to_vec(),
             left: Vec::new(),
             running: None,
-            is_in_batch: false,
-            has_begun: false,
+            at_work: Work::Between,
+            has_worked: false,
+            has_failed: false,
+            is_over: false,
             observed: Vec::new(),
-            expected: 0.0,
-            took: 0.0,
+            seen: BTreeMap::new(),
             share: 0.0,
         }
     }
@@ -145,51 +163,73 @@ impl Timeline {
             .iter_mut()
             .for_each(|batch| batch.retain(|update| !members.contains(update)));
         self.drop_done_batches();
-        (self.is_in_batch, self.has_begun) = (true, true);
+        (self.has_worked, self.has_failed) = (false, false);
         self.left = self.stages_of(members);
-        if !members.is_empty() {
+        if members.is_empty() {
+            self.at_work = Work::Repair;
+            self.run(
+                at,
+                plan(&self.durations, Stage::of(StageKind::Repair, ""), REPAIR),
+            );
+        } else {
+            self.at_work = Work::Batch;
             self.left.push((usize::MAX, self.finish_stage()));
-            let prepare = Stage::of(StageKind::Prepare, "");
-            self.run(at, plan(&self.durations, prepare, PREPARE));
+            self.run(at, self.prepare_stage());
         }
     }
 
     /// A stage begins, which ends the one before; or none.
     pub fn stage(&mut self, at: Duration, stage: Option<Stage>) {
-        if !self.is_in_batch {
+        if self.at_work != Work::Batch {
             return;
         }
-        match (&stage, &self.running) {
-            (Some(stage), Some(running)) if running.planned.stage == *stage => return,
-            // More comes after all.
-            (_, Some(running)) if running.planned.stage.kind == StageKind::Finish => {
-                self.left.push((usize::MAX, running.planned.clone()));
-                self.running = None;
-            }
-            _ => self.close(at),
-        }
-        let Some(stage) = stage else {
-            // Between two stages of a batch there is nothing; after the last one there is its end.
-            if self
-                .left
-                .iter()
-                .all(|(_, planned)| planned.stage.kind == StageKind::Finish)
-                && let Some((_, finish)) = self.left.pop()
-            {
-                self.run(at, finish);
-            }
+        let is_same = |running: &Running| Some(&running.planned.stage) == stage.as_ref();
+        if self.running.as_ref().is_some_and(is_same) {
             return;
+        }
+        let is_wait = stage.as_ref().is_some_and(|stage| stage.kind == StageKind::Wait);
+        let comes_again = |running: &mut Running| match running.planned.stage.kind {
+            StageKind::Finish => true,
+            StageKind::Prepare => is_wait,
+            _ => false,
         };
-        let place = self.left.iter().position(|(_, planned)| planned.stage == stage);
+        match self.running.take_if(comes_again) {
+            // More comes after all, or others come first.
+            Some(running) => self.left.push((usize::MAX, running.planned)),
+            None => self.close(at),
+        }
+        let next = match &stage {
+            Some(stage) => Some(stage.clone()),
+            None => self.next_of_batch(),
+        };
+        let Some(next) = next else { return };
+        self.has_worked |= next.kind.is_of_package();
+        let place = self.left.iter().position(|(_, planned)| planned.stage == next);
         let planned = match place {
             Some(place) => self.left.swap_remove(place).1,
-            None => plan(&self.durations, stage, UNEXPECTED),
+            None if is_wait => plan(&self.durations, next, 0.0),
+            None => plan(&self.durations, next, UNEXPECTED),
         };
         self.run(at, planned);
     }
 
+    /// What runs where nothing is said: the preparation that was put off, or, after the last package, the end. Between two packages
+    /// there is nothing.
+    fn next_of_batch(&self) -> Option<Stage> {
+        let is_left = |kind| self.left.iter().any(|(_, planned)| planned.stage.kind == kind);
+        if is_left(StageKind::Prepare) {
+            return Some(Stage::of(StageKind::Prepare, ""));
+        }
+        let only_the_end = self
+            .left
+            .iter()
+            .all(|(_, planned)| planned.stage.kind == StageKind::Finish);
+        (only_the_end && is_left(StageKind::Finish)).then(|| Stage::of(StageKind::Finish, ""))
+    }
+
     /// An update has its result: what was expected for it does not come any more. Triggers run for all.
-    pub fn finish(&mut self, update: usize) {
+    pub fn finish(&mut self, update: usize, has_succeeded: bool) {
+        self.has_failed |= !has_succeeded;
         self.finished.insert(update);
         self.left
             .retain(|(of, planned)| *of != update || planned.stage.kind == StageKind::Triggers);
@@ -199,31 +239,40 @@ impl Timeline {
     /// The batch is over.
     pub fn end_batch(&mut self, at: Duration) {
         self.close(at);
-        for (_, planned) in std::mem::take(&mut self.left) {
-            if planned.stage.kind == StageKind::Triggers {
-                self.observed.push(Observation {
-                    stage: planned.stage,
-                    supposed: planned.supposed,
-                    took: None,
-                });
-            }
+        let left = std::mem::take(&mut self.left);
+        // What was stopped, refused or failed says nothing about what it did not come to.
+        if self.at_work == Work::Batch && self.has_worked && !self.has_failed {
+            let triggers = left
+                .into_iter()
+                .filter(|(_, planned)| planned.stage.kind == StageKind::Triggers);
+            self.observed.extend(triggers.map(|(_, planned)| Observation {
+                stage: planned.stage,
+                supposed: planned.supposed,
+                took: None,
+            }));
         }
-        self.is_in_batch = false;
+        self.at_work = Work::Between;
+    }
+
+    /// All is over.
+    pub fn end(&mut self) {
+        self.is_over = true;
     }
 
     /// How it stands.
     pub fn read(&mut self, at: Duration) -> Estimate {
-        let is_over = !self.is_in_batch
-            && self.running.is_none()
-            && self.later.is_empty()
-            && (self.has_begun || !self.updates.is_empty());
-        if is_over {
-            self.share = 1.0;
-        }
-        let (remaining, known) = if is_over { (0.0, 1.0) } else { self.remaining(at) };
+        let (remaining, known) = if self.is_over {
+            (0.0, 1.0)
+        } else {
+            self.remaining(at)
+        };
         let passed = at.as_secs_f64();
         let share = passed / (passed + remaining).max(f64::MIN_POSITIVE);
-        self.share = self.share.max(share.min(ALMOST));
+        self.share = if self.is_over {
+            1.0
+        } else {
+            self.share.max(share.min(ALMOST))
+        };
         Estimate {
             share: self.share,
             remaining,
@@ -247,22 +296,29 @@ impl Timeline {
             for (_, planned) in &self.stages_of(batch) {
                 sum.add(planned);
             }
-            sum.add(&plan(&self.durations, Stage::of(StageKind::Prepare, ""), PREPARE));
+            sum.add(&self.prepare_stage());
             sum.add(&self.finish_stage());
         }
-        let whole = sum.seconds + self.expected;
-        let doubt = DOUBT_SECONDS.max(DOUBT * whole);
-        let pace = ((doubt + self.took) / (doubt + self.expected)).clamp(0.25, 4.0);
-        let mut remaining = sum.seconds * pace;
+        let paced = sum.by_kind.iter().map(|(kind, seconds)| {
+            let seen = self.seen.get(kind).copied().unwrap_or_default();
+            let doubt = DOUBT_SECONDS.max(DOUBT * (seconds + seen.expected));
+            let pace = (doubt + seen.took) / (doubt + seen.expected);
+            seconds * pace.clamp(0.25, 4.0)
+        });
+        let mut remaining: f64 = paced.sum();
         if let Some(running) = &self.running {
             let spent = at.saturating_sub(running.since).as_secs_f64();
-            let rest = running.planned.guess.seconds - spent;
+            let guess = running.planned.guess;
             // What takes longer than expected takes as much longer again.
-            remaining += rest.abs();
-            if running.planned.guess.is_known {
-                sum.known += rest.abs();
-            }
-            sum.seconds += rest.abs();
+            let rest = (guess.seconds - spent).abs();
+            let rest = if guess.is_known {
+                rest
+            } else {
+                rest.max(spent * MORE)
+            };
+            remaining += rest;
+            sum.seconds += rest;
+            sum.known += if guess.is_known { rest } else { 0.0 };
         }
         (
             remaining,
@@ -288,6 +344,10 @@ impl Timeline {
         stages
     }
 
+    fn prepare_stage(&self) -> Planned {
+        plan(&self.durations, Stage::of(StageKind::Prepare, ""), PREPARE)
+    }
+
     fn finish_stage(&self) -> Planned {
         plan(&self.durations, Stage::of(StageKind::Finish, ""), FINISH)
     }
@@ -300,9 +360,13 @@ impl Timeline {
         let Some(Running { planned, since }) = self.running.take() else {
             return;
         };
+        if planned.stage.kind == StageKind::Wait {
+            return;
+        }
         let took = at.saturating_sub(since).as_secs_f64();
-        self.expected += planned.guess.seconds;
-        self.took += took;
+        let seen = self.seen.entry(planned.stage.kind).or_default();
+        seen.expected += planned.guess.seconds;
+        seen.took += took;
         self.observed.push(Observation {
             stage: planned.stage,
             supposed: planned.supposed,
@@ -317,8 +381,17 @@ impl Timeline {
     }
 }
 
+/// What stages of a kind were expected to take, and took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    expected: f64,
+    took: f64,
+}
+
+/// Seconds that are expected, of each kind and in all.
 #[derive(Default)]
 struct Sum {
+    by_kind: BTreeMap<StageKind, f64>,
     seconds: f64,
     known: f64,
 }
@@ -326,6 +399,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, planned: &Planned) {
         self.seconds += planned.guess.seconds;
+        *self.by_kind.entry(planned.stage.kind).or_default() += planned.guess.seconds;
         if planned.guess.is_known {
             self.known += planned.guess.seconds;
         }
@@ -392,8 +466,8 @@ mod tests {
             }
             read.push((timeline.read(at(now)).share, now / end));
         }
-        timeline.finish(0);
-        timeline.finish(1);
+        timeline.finish(0, true);
+        timeline.finish(1, true);
         timeline.end_batch(at(end));
         read
     }
@@ -426,31 +500,69 @@ mod tests {
         assert!(now.low < now.remaining && now.remaining < now.high, "{now:?}");
     }
 
-    #[test]
-    fn a_trigger_that_does_not_come_is_learned_too() {
+    /// Whether a job in which both packages were unpacked, or nothing was, teaches that its trigger does not come.
+    fn teaches_no_trigger(has_worked: bool, has_succeeded: bool) -> bool {
         let mut timeline = job(Durations::default());
         timeline.begin_batch(at(0.0), &[0, 1]);
+        if has_worked {
+            timeline.stage(at(0.5), Some(Stage::of(Unpack, "a")));
+        }
+        timeline.finish(0, has_succeeded);
         timeline.end_batch(at(1.0));
         let observed = timeline.take_observations();
-        assert!(
-            observed
-                .iter()
-                .any(|seen| seen.stage.kind == Triggers && seen.took.is_none())
-        );
+        observed
+            .iter()
+            .any(|seen| seen.stage.kind == Triggers && seen.took.is_none())
     }
 
     #[test]
-    fn the_share_is_1_only_when_nothing_is_left() {
+    fn a_trigger_that_does_not_come_is_learned_where_it_could_have_come() {
+        assert!(teaches_no_trigger(true, true));
+        assert!(!teaches_no_trigger(false, true), "nothing ran");
+        assert!(!teaches_no_trigger(true, false), "an update failed");
+    }
+
+    #[test]
+    fn waiting_for_others_teaches_nothing() {
+        let mut timeline = job(Durations::default());
+        timeline.begin_batch(at(0.0), &[0, 1]);
+        timeline.stage(at(0.1), Some(Stage::of(StageKind::Wait, "")));
+        timeline.stage(at(1200.0), None);
+        timeline.stage(at(1200.5), Some(Stage::of(Unpack, "a")));
+        timeline.end_batch(at(1201.0));
+        let took: Vec<_> = timeline
+            .take_observations()
+            .into_iter()
+            .filter_map(|seen| Some((seen.stage.kind, seen.took?)))
+            .collect();
+        assert_eq!(took, [(StageKind::Prepare, 0.5), (Unpack, 0.5)]);
+    }
+
+    #[test]
+    fn the_share_is_1_only_when_all_is_over() {
         let mut timeline = job(Durations::default());
         assert_eq!(timeline.read(at(0.0)).share, 0.0);
         run(&mut timeline);
-        assert_eq!(timeline.read(at(8.2)).share, 1.0);
+        // What is left behind may be repaired, and the store cleared.
+        assert!(timeline.read(at(8.2)).share < 1.0);
+        timeline.begin_batch(at(8.3), &[]);
+        assert!(timeline.read(at(8.4)).remaining > 0.0);
+        timeline.end_batch(at(12.0));
+        timeline.end();
+        assert_eq!(timeline.read(at(12.0)).share, 1.0);
+    }
+
+    #[test]
+    fn a_repair_does_not_claim_to_be_almost_done() {
+        let mut timeline = Timeline::new(Durations::default(), Vec::new(), &[]);
+        timeline.begin_batch(at(0.0), &[]);
+        assert!(timeline.read(at(1.0)).share < 0.5);
     }
 
     proptest! {
         #[test]
         fn whatever_happens_the_share_never_falls_and_stays_below_1_to_the_end(
-            events in prop::collection::vec((0u8..6, 0usize..4, 0.0f64..9.0), 0..60),
+            events in prop::collection::vec((0u8..9, 0usize..4, 0.0f64..9.0), 0..60),
         ) {
             let mut timeline = job(Durations::default());
             let (mut now, mut last) = (0.0, 0.0);
@@ -462,6 +574,9 @@ mod tests {
                     2 => timeline.stage(at(now), Some(Stage::of(Unpack, "a"))),
                     3 => timeline.stage(at(now), Some(Stage::of(Configure, "slow"))),
                     4 => timeline.begin_plan(at(now)),
+                    5 => timeline.finish(update, later < 5.0),
+                    6 => timeline.end_batch(at(now)),
+                    7 => timeline.begin_batch(at(now), &[]),
                     _ => timeline.restore(later / 9.0),
                 }
                 let read = timeline.read(at(now));

@@ -15,6 +15,12 @@ const DOUBT_SECONDS: f64 = 1.0;
 /// Less than this says nothing about speed.
 const WORTH_LEARNING: u64 = 64 << 10;
 
+/// A line that brings nothing for longer than this has become slower.
+const STANDSTILL: Duration = Duration::from_secs(2);
+
+/// How far a download counts once all bytes are here: they are checked, and old versions may be packed again.
+const FETCHED: f64 = 0.95;
+
 /// The time of one download.
 #[derive(Clone, Debug)]
 pub(crate) struct Transfer {
@@ -23,6 +29,8 @@ pub(crate) struct Transfer {
     is_known: bool,
     /// When the first bytes were told, and how many were here then.
     began: Option<(Duration, u64)>,
+    /// When the last bytes came; what is done with them afterwards says nothing about the line.
+    grew: Duration,
     here: u64,
     share: f64,
 }
@@ -33,6 +41,7 @@ impl Transfer {
             known_speed: SUPPOSED_SPEED / durations.pace(StageKind::Download),
             is_known: durations.kinds.contains_key(&StageKind::Download),
             began: None,
+            grew: Duration::ZERO,
             here: 0,
             share: 0.0,
         }
@@ -41,12 +50,14 @@ impl Transfer {
     /// So many bytes are here, `at` after the begin.
     pub(crate) fn bytes(&mut self, at: Duration, here: u64) {
         self.began.get_or_insert((at, here));
-        self.here = self.here.max(here);
+        if here > self.here {
+            (self.here, self.grew) = (here, at);
+        }
     }
 
     /// How it stands while `total` bytes are wanted. The share never falls; it is 1 once everything is over.
     pub(crate) fn read(&mut self, at: Duration, total: u64, is_over: bool) -> Estimate {
-        let (seconds, bytes) = self.seen(at);
+        let (seconds, bytes) = self.seen(at.min(self.grew.max(at.saturating_sub(STANDSTILL))));
         let speed = (DOUBT_SECONDS * self.known_speed + bytes as f64) / (DOUBT_SECONDS + seconds);
         let left = if is_over {
             0
@@ -58,7 +69,7 @@ impl Transfer {
         let share = if is_over {
             1.0
         } else {
-            (passed / (passed + remaining).max(f64::MIN_POSITIVE)).min(0.995)
+            (passed / (passed + remaining).max(f64::MIN_POSITIVE)).min(FETCHED)
         };
         self.share = self.share.max(share);
         let doubt = if self.is_known || seconds > DOUBT_SECONDS {
@@ -75,8 +86,8 @@ impl Transfer {
     }
 
     /// What it taught about the speed, if anything.
-    pub(crate) fn observation(&self, at: Duration) -> Option<Observation> {
-        let (seconds, bytes) = self.seen(at);
+    pub(crate) fn observation(&self) -> Option<Observation> {
+        let (seconds, bytes) = self.seen(self.grew);
         (bytes >= WORTH_LEARNING && seconds > 0.0).then(|| Observation {
             stage: Stage::of(StageKind::Download, ""),
             supposed: bytes as f64 / SUPPOSED_SPEED,
@@ -104,7 +115,7 @@ mod tests {
         let mut first = Transfer::new(&durations);
         first.bytes(Duration::ZERO, 0);
         first.bytes(Duration::from_secs(100), 100 * MEGABYTE);
-        durations.learn(&first.observation(Duration::from_secs(100)));
+        durations.learn(&first.observation());
         let now = Transfer::new(&durations).read(Duration::ZERO, 50 * MEGABYTE, false);
         assert!((45.0..52.0).contains(&now.remaining), "{now:?}");
     }

@@ -42,7 +42,7 @@ impl Voice {
 
     /// Time since the job began.
     pub(crate) fn now(&self) -> Duration {
-        self.spent + self.start.elapsed()
+        self.spent.saturating_add(self.start.elapsed())
     }
 
     /// Goes on from what an earlier keeper said.
@@ -51,10 +51,15 @@ impl Voice {
         self.timeline.restore(said.truth.time_share);
     }
 
+    /// Earlier keepers worked for so long.
+    pub(crate) fn worked(&mut self, before: Duration) {
+        self.spent = self.spent.saturating_add(before);
+    }
+
     /// An update has its result.
     pub(crate) fn finish(&mut self, update: usize, code: OperationResultCode) {
         self.meter.finish(update, code);
-        self.timeline.finish(update);
+        self.timeline.finish(update, code.is_success());
     }
 
     /// Says how far the job is, if that is news.
@@ -68,9 +73,16 @@ impl Voice {
         }
     }
 
-    /// Says anything; nothing more after the end.
+    /// Says the last event, and before it that nothing is left.
+    pub(crate) fn say_last(&mut self, completed: JobEvent) {
+        self.timeline.end();
+        self.show();
+        self.is_over = true;
+        self.say(completed);
+    }
+
+    /// Says anything.
     pub(crate) fn say(&mut self, event: JobEvent) {
-        self.is_over |= matches!(event, JobEvent::Completed { .. });
         // A full disk must not stop a package manager in the middle; history and the machine's states hold the truth.
         if let Err(error) = self.events.say(event) {
             tracing::error!(%error, "an event could not be written");

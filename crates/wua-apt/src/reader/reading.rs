@@ -184,6 +184,7 @@ fn resolves_as_usual(config: &AptConfig) -> bool {
         && ["APT::Install-Suggests", "APT::Ignore-Hold"]
             .into_iter()
             .all(is_off)
+        && config.flag("APT::Get::Upgrade").unwrap_or(true)
 }
 
 /// The content of the machine id file, which APT looks for beside its own folder.

@@ -13,9 +13,13 @@ ln -sf /usr/bin/dpkg "$tree/usr/bin/dpkg"
 
 mount --make-rprivate /
 mount --bind "$folder" "$folder"
-for place in /run /var/log /var/tmp; do mount -t tmpfs none "$place"; done
-for place in / /usr /var /etc; do
-    if mountpoint -q "$place"; then mount -o remount,bind,ro "$place"; fi
+for place in /run /var/log; do mount -t tmpfs none "$place"; done
+# Every other disk, wherever it is mounted.
+for place in $(awk '{ print $5 }' /proc/self/mountinfo); do
+    case $place in
+        "$folder" | /proc | /proc/* | /sys | /sys/* | /dev | /dev/* | /run | /run/* | /var/log) ;;
+        *) mount -o remount,bind,ro "$place" ;;
+    esac
 done
 mkdir -p /var/log/unattended-upgrades /var/log/apt
 if touch /var/lib/dpkg/status 2>/dev/null; then

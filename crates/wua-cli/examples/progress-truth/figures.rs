@@ -67,7 +67,7 @@ impl Figures {
         }
     }
 
-    /// The median of each figure; of regressions and of the way to 100 % the worst, as a law is broken by one round.
+    /// The median of each figure; of regressions, silence and the way to 100 % the worst, as a law is broken by one round.
     pub(crate) fn of_rounds(traces: &[Trace]) -> Option<Self> {
         let rounds: Vec<Self> = traces.iter().map(Self::of).collect();
         let first = rounds.first()?;
@@ -81,7 +81,7 @@ impl Figures {
                 .map(|round| round.full)
                 .max_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal))?,
             rms: middle(|round| round.rms),
-            silence: middle(|round| round.silence),
+            silence: rounds.iter().map(|round| round.silence).fold(0.0, f64::max),
             eta_error: middle(|round| round.eta_error),
             eta_source: first.eta_source,
         })

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::client::Client;
+use crate::figures::{Figures, Full};
 use crate::ground::Ground;
 use crate::panel::Panel;
 use crate::transaction::{Part, Transaction};
@@ -177,15 +178,15 @@ fn measure(
     Ok(panels)
 }
 
-/// Whether everybody's notices were recorded, and wua's value never fell and ended at 100 %.
+/// Whether everybody's notices were recorded, and in each round wua's value never fell and was 100 % at the end and not before.
 fn keeps_the_law(panels: &[Panel]) -> bool {
-    let traces = panels.iter().flat_map(|panel| panel.traces.values().flatten());
-    let is_recorded = |trace: &trace::Trace| trace.values().next().is_some();
-    let mut figures = panels.iter().flat_map(Panel::figures);
-    !panels.is_empty()
-        && traces.into_iter().all(is_recorded)
-        && figures
-            .all(|(client, figures)| !client.is_wua() || (figures.regressions == 0 && figures.end >= 1.0))
+    let mut traces = panels.iter().flat_map(|panel| &panel.traces);
+    let is_lawful = |client: &Client, trace: &trace::Trace| {
+        let figures = Figures::of(trace);
+        let keeps = figures.regressions == 0 && figures.end >= 1.0 && figures.full == Full::AtTheEnd;
+        trace.values().next().is_some() && (keeps || !client.is_wua())
+    };
+    !panels.is_empty() && traces.all(|(client, traces)| traces.iter().all(|trace| is_lawful(client, trace)))
 }
 
 /// The `wua` that was built with this program.

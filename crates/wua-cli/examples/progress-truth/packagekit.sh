@@ -10,8 +10,12 @@ done
 mount --make-rprivate /
 mount --bind "$folder" "$folder"
 for place in /run /var/lib/PackageKit /var/cache/PackageKit; do mount -t tmpfs -o mode=755 none "$place"; done
-for place in / /usr /var /etc /boot /opt; do
-    if mountpoint -q "$place"; then mount -o remount,bind,ro "$place"; fi
+# Every other disk, wherever it is mounted.
+for place in $(awk '{ print $5 }' /proc/self/mountinfo); do
+    case $place in
+        "$folder" | /proc | /proc/* | /sys | /sys/* | /dev | /dev/* | /run | /run/* | /var/lib/PackageKit | /var/cache/PackageKit) ;;
+        *) mount -o remount,bind,ro "$place" ;;
+    esac
 done
 # Whatever went wrong above, it ends here.
 [ ! -w /var/lib/dpkg/status ] || { echo "this machine's packages are not protected" >&2; exit 1; }

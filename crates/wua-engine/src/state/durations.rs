@@ -1,11 +1,9 @@
 //! Keeps what the machine's runs taught about durations.
 
-use std::collections::BTreeMap;
-
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{State, StateError};
-use crate::durations::{Durations, Known, Observation, Pace};
+use crate::durations::{Durations, Known, Observation, Pace, is_time};
 use crate::folders::Folders;
 use crate::stage::{Stage, StageKind};
 
@@ -30,27 +28,9 @@ impl State {
     /// # Errors
     /// See [`StateError`].
     pub fn durations(&self) -> Result<Durations, StateError> {
-        let stages: Vec<(String, String, f64, f64)> =
-            self.rows("SELECT kind, subject, seconds, chance FROM duration", [], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?;
-        let kinds: Vec<(String, f64, f64)> =
-            self.rows("SELECT kind, seconds, supposed FROM pace", [], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?;
-        // Kinds of a newer wua are not understood, and not needed.
-        let stages = stages.into_iter().filter_map(|(kind, subject, seconds, chance)| {
-            Some((
-                Stage::of(StageKind::of_word(&kind)?, subject),
-                Known { seconds, chance },
-            ))
-        });
-        let kinds = kinds.into_iter().filter_map(|(kind, seconds, supposed)| {
-            Some((StageKind::of_word(&kind)?, Pace { seconds, supposed }))
-        });
-        Ok(Durations {
-            stages: stages.collect(),
-            kinds: kinds.collect::<BTreeMap<_, _>>(),
+        read(&self.database).map_err(|source| StateError::Database {
+            path: self.path.clone(),
+            source,
         })
     }
 
@@ -62,10 +42,10 @@ impl State {
         if observed.is_empty() {
             return Ok(());
         }
-        let before = self.durations()?;
-        let mut after = before.clone();
-        after.learn(observed);
         self.change_privately(|change| {
+            let before = read(change)?;
+            let mut after = before.clone();
+            after.learn(observed);
             let mut put = change.prepare("INSERT OR REPLACE INTO duration VALUES (?1, ?2, ?3, ?4)")?;
             for (stage, known) in &after.stages {
                 if before.stages.get(stage) != Some(known) {
@@ -84,6 +64,47 @@ impl State {
             Ok(())
         })
     }
+}
+
+/// Rows that no wua of this version can have written are left out: kinds of a newer one, and what is no time.
+fn read(database: &Connection) -> rusqlite::Result<Durations> {
+    let mut durations = Durations::default();
+    let mut stages = database.prepare("SELECT kind, subject, seconds, chance FROM duration")?;
+    let mut rows = stages.query([])?;
+    while let Some(row) = rows.next()? {
+        let (kind, known) = (
+            StageKind::of_word(&row.get::<_, String>(0)?),
+            Known {
+                seconds: row.get(2)?,
+                chance: row.get(3)?,
+            },
+        );
+        if let Some(kind) = kind
+            && is_time(known.seconds)
+            && (0.0..=1.0).contains(&known.chance)
+        {
+            durations
+                .stages
+                .insert(Stage::of(kind, row.get::<_, String>(1)?), known);
+        }
+    }
+    let mut kinds = database.prepare("SELECT kind, seconds, supposed FROM pace")?;
+    let mut rows = kinds.query([])?;
+    while let Some(row) = rows.next()? {
+        let pace = Pace {
+            seconds: row.get(1)?,
+            supposed: row.get(2)?,
+        };
+        if let Some(kind) = StageKind::of_word(&row.get::<_, String>(0)?)
+            && pace.seconds.is_finite()
+            && pace.supposed.is_finite()
+            && pace.seconds >= 0.0
+            && pace.supposed >= 0.0
+        {
+            durations.kinds.insert(kind, pace);
+        }
+    }
+    Ok(durations)
 }
 
 #[cfg(test)]
@@ -106,5 +127,21 @@ mod tests {
             .expect("learned");
         let guess = Durations::of(&folders).guess(&Stage::of(StageKind::Configure, "slow-service"), 0.1);
         assert_eq!(guess.seconds, 6.0);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_are_not_believed() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let folders = Folders::new(folder.path());
+        let state = State::open(&folders).expect("opens");
+        state
+            .database
+            .execute_batch(
+                "INSERT INTO duration VALUES ('unpack', 'a', 9e999, 1.0), ('unpack', 'b', -1.0, 1.0),
+                     ('unpack', 'c', 1.0, 7.0), ('brew', 'd', 1.0, 1.0);
+                 INSERT INTO pace VALUES ('unpack', -9e999, 1.0), ('configure', 1.0, -1.0);",
+            )
+            .expect("written");
+        assert_eq!(state.durations().expect("read"), Durations::default());
     }
 }

@@ -305,7 +305,8 @@ impl Timeline {
             let pace = (doubt + seen.took) / (doubt + seen.expected);
             seconds * pace.clamp(0.25, 4.0)
         });
-        let mut remaining: f64 = paced.sum();
+        // Nothing at all adds up to a negative zero.
+        let mut remaining = 0.0 + paced.sum::<f64>();
         if let Some(running) = &self.running {
             let spent = at.saturating_sub(running.since).as_secs_f64();
             let guess = running.planned.guess;

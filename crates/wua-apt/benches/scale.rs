@@ -370,7 +370,7 @@ fn until_chosen(root: &Path) -> Outcome<Option<Duration>> {
         script += &format!("mount --bind '{shown}/{folder}' /{folder}; ");
     }
     // Dry or not, nothing else can be written.
-    script += "for place in / /usr /var /var/lib /etc /home; do \
+    script += "export TMPDIR=/run; for place in / /usr /var /var/lib /etc /home; do \
                if mountpoint -q $place; then mount -o remount,bind,ro $place; fi; done; \
                exec unattended-upgrade --dry-run -d";
     let mut child = Command::new("timeout")

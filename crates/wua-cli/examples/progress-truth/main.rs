@@ -129,7 +129,7 @@ fn main() -> Outcome<ExitCode> {
         let lines: Vec<String> = panels.iter().flat_map(Panel::lines).collect();
         fs::write(file, lines.join("\n") + "\n")?;
     }
-    Ok(if keeps_the_law(&panels) {
+    Ok(if keeps_the_law(&panels, options.quick) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -178,12 +178,14 @@ fn measure(
     Ok(panels)
 }
 
-/// Whether everybody's notices were recorded, and in each round wua's value never fell and was 100 % at the end and not before.
-fn keeps_the_law(panels: &[Panel]) -> bool {
+/// Whether everybody's notices were recorded, and in each round wua's value never fell and was 100 % at the end and not before. When
+/// that was is a matter of clocks, and not asked where only the bench is tried.
+fn keeps_the_law(panels: &[Panel], is_quick: bool) -> bool {
     let mut traces = panels.iter().flat_map(|panel| &panel.traces);
     let is_lawful = |client: &Client, trace: &trace::Trace| {
         let figures = Figures::of(trace);
-        let keeps = figures.regressions == 0 && figures.end >= 1.0 && figures.full == Full::AtTheEnd;
+        let keeps =
+            figures.regressions == 0 && figures.end >= 1.0 && (is_quick || figures.full == Full::AtTheEnd);
         trace.values().next().is_some() && (keeps || !client.is_wua())
     };
     !panels.is_empty() && traces.all(|(client, traces)| traces.iter().all(|trace| is_lawful(client, trace)))

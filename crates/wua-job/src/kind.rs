@@ -126,6 +126,9 @@ impl Progress for NoProgress {
     fn with_percent_complete(self, _: Percent) -> Self {
         self
     }
+    fn not_behind(self, _: &Self) -> Self {
+        self
+    }
     fn with_current(self, _: usize, _: OperationResultCode) -> Self {
         self
     }

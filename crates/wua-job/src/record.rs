@@ -1,6 +1,7 @@
 //! What a job knows of its work, and which news is worth which notice (rules R9, R10, R18 and R19). No threads, no clock.
 //!
-//! Feeds may come from a file, so nothing in them is trusted: indexes are checked, totals never fall and reach 100 only
+//! Feeds may come from a file, and from several threads, so nothing in them is trusted: indexes are checked, totals and the share
+//! of time never fall, and totals reach 100 only
 //! when every update is final, and what was final stays as it was.
 
 use std::sync::Arc;
@@ -148,7 +149,8 @@ impl<K: JobKind> Record<K> {
     }
 
     fn show(&mut self, progress: K::Progress, weight: Weight) -> News<K> {
-        let told = progress.percent_complete().max(self.now.percent_complete());
+        let progress = progress.not_behind(&self.now);
+        let told = progress.percent_complete();
         let percent = match self.unfinished {
             0 if self.any_aborted => told,
             // Of a job without updates only the outcome says that all is done.
@@ -226,6 +228,17 @@ mod tests {
             (1, 100, 100, Failed),
             "the run goes to 100 either way"
         );
+    }
+
+    #[test]
+    fn the_share_of_time_never_falls_whoever_tells_it() {
+        let mut record = Record::<Installation>::new(1);
+        for (told, shown) in [(0.3, 0.3), (0.2, 0.3), (f64::NAN, 0.3), (0.4, 0.4)] {
+            let mut progress = at(0, InProgress, 0, 0);
+            progress.truth.time_share = told;
+            record.progress(progress).expect("taken");
+            assert_eq!(record.now().truth.time_share, shown);
+        }
     }
 
     #[test]

@@ -149,6 +149,8 @@ pub trait Progress: Clone + PartialEq {
     fn can_abort(&self) -> bool;
     /// The same with another number for the whole.
     fn with_percent_complete(self, percent: Percent) -> Self;
+    /// The same, with nothing that is told of the whole less than `before` told: neither its number nor its share of time.
+    fn not_behind(self, before: &Self) -> Self;
     /// The same, telling about update `index` that it stands at `code`. What is told of the update alone begins anew
     /// when it is another one; it is 100 % where it ended by anything but an abort, which stops where it is.
     fn with_current(self, index: usize, code: OperationResultCode) -> Self;
@@ -194,6 +196,11 @@ impl Progress for InstallationProgress {
             percent_complete,
             ..self
         }
+    }
+    fn not_behind(mut self, before: &Self) -> Self {
+        self.percent_complete = self.percent_complete.max(before.percent_complete);
+        self.truth.time_share = self.truth.time_share.max(before.truth.time_share);
+        self
     }
     fn with_current(mut self, index: usize, code: OperationResultCode) -> Self {
         if index != self.current_update_index {
@@ -242,6 +249,11 @@ impl Progress for DownloadProgress {
             percent_complete,
             ..self
         }
+    }
+    fn not_behind(mut self, before: &Self) -> Self {
+        self.percent_complete = self.percent_complete.max(before.percent_complete);
+        self.truth.time_share = self.truth.time_share.max(before.truth.time_share);
+        self
     }
     fn with_current(mut self, index: usize, code: OperationResultCode) -> Self {
         if index != self.current_update_index {

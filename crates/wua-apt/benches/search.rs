@@ -13,7 +13,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Form, HEAD, Outcome, Tree, apt_list, judged, median, print_row, runs, search, time};
+use common::{
+    Form, HEAD, Outcome, Tree, apt_list, count_lines, judged, median, print_row, runs, search, time,
+};
 use wua_apt::reader::Reading;
 use wua_apt::tree::{AptTree, PRACTICE_CONFIG};
 use wua_apt::{kept, proof};
@@ -123,17 +125,8 @@ fn candidates(root: &Path) -> Outcome<usize> {
 }
 
 fn apt_get_upgrade(root: &Path) -> Outcome<usize> {
-    let mut command = Command::new("apt-get");
-    command
-        .args(["-s", "-q", "upgrade", "--with-new-pkgs"])
-        .env("APT_CONFIG", root.join(PRACTICE_CONFIG))
-        .env("LC_ALL", "C.UTF-8");
-    let output = command.stderr(Stdio::null()).output()?;
-    Ok(output
-        .stdout
-        .split(|byte| *byte == b'\n')
-        .filter(|line| line.starts_with(b"Inst "))
-        .count())
+    let words = ["-s", "-q", "upgrade", "--with-new-pkgs"];
+    count_lines(root, "apt-get", &words, |line| line.starts_with(b"Inst "))
 }
 
 impl Comparison {

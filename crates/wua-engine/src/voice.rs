@@ -2,19 +2,17 @@
 //!
 //! A beat of its own speaks where nothing moves, so that no second is silent whatever the work waits for.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use wua_types::{InstallationProgress, JobEvent, OperationResultCode};
 
+use crate::beat::beat;
 use crate::event_file::EventWriter;
 use crate::meter::Meter;
 use crate::timeline::Timeline;
-
-/// How often it is looked whether something is to be said.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// The voice of one job.
 pub(crate) struct Voice {
@@ -110,15 +108,12 @@ impl SharedVoice {
 
     /// From now on no second is silent.
     pub(crate) fn keep_speaking(&mut self) {
-        let (beat, end) = channel();
+        let (working, ended) = channel();
         let voice = Arc::clone(&self.voice);
-        let speak = move || {
-            while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                voice.lock().unwrap_or_else(PoisonError::into_inner).show();
-            }
-        };
-        match thread::Builder::new().name("wua-beat".into()).spawn(speak) {
-            Ok(_) => self.beat = Some(beat),
+        let show = move || voice.lock().unwrap_or_else(PoisonError::into_inner).show();
+        let thread = thread::Builder::new().name("wua-beat".into());
+        match thread.spawn(move || beat(&ended, show)) {
+            Ok(_) => self.beat = Some(working),
             Err(error) => tracing::warn!(%error, "followers hear nothing while nothing moves"),
         }
     }

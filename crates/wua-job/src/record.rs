@@ -1,8 +1,7 @@
 //! What a job knows of its work, and which news is worth which notice (rules R9, R10, R18 and R19). No threads, no clock.
 //!
 //! Feeds may come from a file, and from several threads, so nothing in them is trusted: indexes are checked, totals and the share
-//! of time never fall, and totals reach 100 only
-//! when every update is final, and what was final stays as it was.
+//! of time never fall, totals reach 100 only when every update is final, and what was final stays as it was.
 
 use std::sync::Arc;
 

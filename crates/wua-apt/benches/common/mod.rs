@@ -38,17 +38,26 @@ pub(crate) fn search(root: &Path) -> Outcome<usize> {
 
 /// What `apt list --upgradable` lists.
 pub(crate) fn apt_list(root: &Path) -> Outcome<usize> {
-    let mut command = Command::new("apt");
+    count_lines(root, "apt", &["list", "--upgradable"], |line| {
+        line.contains(&b'/')
+    })
+}
+
+/// How many lines of this kind a program of APT's prints about a tree.
+pub(crate) fn count_lines(
+    root: &Path,
+    program: &str,
+    words: &[&str],
+    is_one: fn(&[u8]) -> bool,
+) -> Outcome<usize> {
+    let mut command = Command::new(program);
     command
-        .args(["list", "--upgradable"])
+        .args(words)
         .env("APT_CONFIG", root.join(PRACTICE_CONFIG))
         .env("LC_ALL", "C.UTF-8");
     let output = command.stderr(Stdio::null()).output()?;
-    Ok(output
-        .stdout
-        .split(|byte| *byte == b'\n')
-        .filter(|line| line.contains(&b'/'))
-        .count())
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    Ok(lines.filter(|line| is_one(line)).count())
 }
 
 pub(crate) fn time(work: impl FnOnce() -> Outcome<usize>) -> Outcome<Duration> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use wua_sandbox::{Package, PracticeMachine, Script, Suite};
 
 use crate::Outcome;
+use crate::common::copy;
 
 /// How far the machine is before it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,21 +166,4 @@ fn quiet(command: &mut Command) {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-}
-
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
-    if to.exists() {
-        fs::remove_dir_all(to)?;
-    }
-    let status = Command::new("cp")
-        .arg("-a")
-        .arg("--")
-        .arg(from)
-        .arg(to)
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("cp ended with {status}").into())
-    }
 }

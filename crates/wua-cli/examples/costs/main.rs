@@ -11,6 +11,8 @@
     reason = "a program for people, with a table of figures"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod ground;
 mod unattended;
 mod watched;
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::common::wua_beside_this_program;
 use crate::ground::{Ground, Prepared};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -59,7 +62,7 @@ fn main() -> Outcome<ExitCode> {
     if options.quick {
         (options.pairs, options.packages) = (1, 8);
     }
-    let wua = options.wua.clone().map_or_else(beside_this_program, Ok)?;
+    let wua = options.wua.clone().map_or_else(wua_beside_this_program, Ok)?;
     let folder = tempfile::Builder::new().prefix("wua-costs-").tempdir()?;
     let ground = Ground::make(folder.path(), &wua, options.packages)?;
     let table = table(&ground, &options)?;
@@ -205,11 +208,4 @@ fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
-}
-
-/// The `wua` that was built with this program.
-fn beside_this_program() -> Outcome<PathBuf> {
-    let program = std::env::current_exe()?;
-    let folder = program.parent().and_then(Path::parent);
-    Ok(folder.ok_or("this program has no folder")?.join("wua"))
 }

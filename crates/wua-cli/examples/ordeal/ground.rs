@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::common::copy;
 use crate::expected::{Expected, Settled};
 use crate::judge::Verdict;
 use crate::victims::{Victim, kill, processes_of};
@@ -272,22 +273,5 @@ pub(crate) fn opposite(from: Snapshot) -> Snapshot {
     match from {
         Snapshot::Old => Snapshot::New,
         Snapshot::New => Snapshot::Old,
-    }
-}
-
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
-    if to.exists() {
-        fs::remove_dir_all(to)?;
-    }
-    let status = Command::new("cp")
-        .arg("-a")
-        .arg("--")
-        .arg(from)
-        .arg(to)
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("cp ended with {status}").into())
     }
 }

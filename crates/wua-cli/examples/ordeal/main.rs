@@ -15,6 +15,8 @@
 )]
 
 mod chance;
+#[path = "../common/mod.rs"]
+mod common;
 mod expected;
 mod ground;
 mod judge;
@@ -27,6 +29,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
+use crate::common::wua_beside_this_program;
 use crate::ground::{Ground, Length, Snapshot, opposite};
 use crate::judge::judge;
 use crate::victims::{Process, Victim, kill, processes_of};
@@ -138,7 +141,7 @@ fn options() -> Outcome<Options> {
     let mut options = Options {
         rounds: 20,
         seed: std::process::id().into(),
-        wua: beside_this_program()?,
+        wua: wua_beside_this_program()?,
         root: None,
     };
     let mut words = std::env::args().skip(1);
@@ -153,13 +156,6 @@ fn options() -> Outcome<Options> {
         }
     }
     Ok(options)
-}
-
-/// The `wua` that was built with this program.
-fn beside_this_program() -> Outcome<PathBuf> {
-    let program = std::env::current_exe()?;
-    let folder = program.parent().and_then(Path::parent);
-    Ok(folder.ok_or("this program has no folder")?.join("wua"))
 }
 
 /// What one round does; drawn beforehand, so that it can be told and repeated.

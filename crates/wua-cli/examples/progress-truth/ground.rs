@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use wua_sandbox::{PracticeMachine, Suite};
 
+use crate::common::copy;
 use crate::transaction::Transaction;
 use crate::{Outcome, server};
 
@@ -184,11 +185,4 @@ pub(crate) fn finish(command: &mut Command) -> Outcome<()> {
         Some(0 | 10) => Ok(()),
         _ => Err(format!("{command:?} ended with {status}").into()),
     }
-}
-
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
-    if to.exists() {
-        fs::remove_dir_all(to)?;
-    }
-    finish(Command::new("cp").arg("-a").arg("--").arg(from).arg(to))
 }

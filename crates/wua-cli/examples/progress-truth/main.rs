@@ -13,6 +13,8 @@
 
 mod apt;
 mod client;
+#[path = "../common/mod.rs"]
+mod common;
 mod figures;
 mod ground;
 mod packagekit;
@@ -26,12 +28,13 @@ mod wua;
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::client::Client;
+use crate::common::wua_beside_this_program;
 use crate::figures::{Figures, Full};
 use crate::ground::Ground;
 use crate::panel::Panel;
@@ -86,7 +89,7 @@ fn main() -> Outcome<ExitCode> {
     let wua = options
         .wua
         .clone()
-        .map_or_else(beside_this_program, Ok)?
+        .map_or_else(wua_beside_this_program, Ok)?
         .canonicalize()?;
     let folder = tempfile::Builder::new().prefix("wua-progress-").tempdir()?;
     let mut panels = Vec::new();
@@ -189,11 +192,4 @@ fn keeps_the_law(panels: &[Panel], is_quick: bool) -> bool {
         trace.values().next().is_some() && (keeps || !client.is_wua())
     };
     !panels.is_empty() && traces.all(|(client, traces)| traces.iter().all(|trace| is_lawful(client, trace)))
-}
-
-/// The `wua` that was built with this program.
-fn beside_this_program() -> Outcome<PathBuf> {
-    let program = std::env::current_exe()?;
-    let folder = program.parent().and_then(Path::parent);
-    Ok(folder.ok_or("this program has no folder")?.join("wua"))
 }

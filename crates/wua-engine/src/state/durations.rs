@@ -8,7 +8,8 @@ use crate::folders::Folders;
 use crate::stage::{Stage, StageKind};
 
 impl Durations {
-    /// What is known of a machine; nothing where the caller may not read it or nothing was learned yet. Changes nothing.
+    /// What is known of a machine; nothing where the caller may not read it or nothing was learned yet. Changes nothing but the layout
+    /// of an older wua's database.
     pub fn of(folders: &Folders) -> Self {
         let read =
             State::open_existing(folders).and_then(|state| state.map(|state| state.durations()).transpose());

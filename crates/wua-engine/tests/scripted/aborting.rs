@@ -25,11 +25,7 @@ fn r26_an_abort_is_answered_between_batches_and_the_rest_was_never_begun() {
         Ok(BatchEnd::Done)
     }));
     let wanted = updates(&["a", "b", "c"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     key.wait();
     job.request_abort().expect("two batches are still to come");
     job.request_abort().expect("wishing twice changes nothing");
@@ -95,11 +91,7 @@ fn r26_an_abort_ends_the_wait_for_a_lock() {
         ))
     }));
     let wanted = updates(&["a", "b"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     wait_until(&job, |now| now.truth.waiting_for.is_some());
     let now = job.progress();
     assert_eq!((now.truth.phase, now.truth.can_abort), (Phase::Waiting, true));
@@ -126,11 +118,7 @@ fn r26_the_last_batch_cannot_be_stopped_once_it_changes_the_machine() {
         Ok(BatchEnd::Done)
     }));
     let wanted = updates(&["a", "b"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     key.wait();
     wait_until(&job, |now| !now.truth.can_abort);
     assert!(!job.progress().truth.safe_to_power_off);
@@ -184,11 +172,7 @@ fn r32_a_handler_that_stops_inside_its_last_batch_makes_the_whole_aborted() {
         Ok(BatchEnd::Done)
     }));
     let wanted = updates(&["a"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     key.wait();
     job.request_abort().expect("nothing was changed yet");
     drop(key);
@@ -206,11 +190,7 @@ fn r32_a_wish_that_came_too_late_to_stop_anything_changes_no_result() {
         Ok(BatchEnd::Done)
     }));
     let wanted = updates(&["a"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     key.wait();
     job.request_abort()
         .expect("the handler did not say that it changes anything");

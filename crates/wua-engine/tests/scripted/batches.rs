@@ -23,11 +23,7 @@ fn needing(asks: usize, more: &'static [usize]) -> ScriptedHandler {
 fn b1_a_batch_grows_by_what_it_needs_and_others_shrink() {
     let machine = TestMachine::new(needing(0, &[2, 0, 3]));
     let wanted = updates(&["a", "b", "c", "d"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     assert_eq!(ends(&job.wait()), (FINE, vec![FINE; 4]));
     assert_eq!(machine.handler.applied(), [vec![0], vec![0, 2, 3], vec![1]]);
     assert_eq!(machine.story(job.id()).order, [0, 2, 3, 1]);
@@ -49,11 +45,7 @@ fn b1_what_cannot_be_added_fails_its_batch_alone() {
         }));
         let mut wanted = updates(&["a", "b", "c"]);
         wanted.push(UpdateBuilder::new("d").with_declined_terms().build());
-        machine.stock(&wanted);
-        let job = machine
-            .installer()
-            .start_install(collection(&wanted), None)
-            .expect("begins");
+        let job = begin(&machine, &wanted);
         let declined = (Failed, HResult::WU_E_EULAS_DECLINED);
         assert_eq!(ends(&job.wait()).1, [FINE, missing, FINE, declined], "{more:?}");
         assert_eq!(machine.handler.applied(), [[0], [1], [2]], "{more:?}");

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use wua_job::{Job, JobKind, Snapshot};
-use wua_testkit::UpdateBuilder;
+use wua_job::{InstallationJob, Job, JobKind, Snapshot};
+use wua_testkit::{TestMachine, UpdateBuilder};
 use wua_types::{HResult, InstallationResult, OperationResultCode, Update};
 
 pub(crate) use wua_types::OperationResultCode::{Aborted, Failed, Succeeded, SucceededWithErrors};
@@ -23,6 +23,16 @@ pub(crate) fn updates(names: &[&str]) -> Vec<Update> {
         .iter()
         .map(|name| UpdateBuilder::new(name).build())
         .collect()
+}
+
+/// Begins the installation of updates whose content is here, with nobody to be called.
+#[track_caller]
+pub(crate) fn begin(machine: &TestMachine, updates: &[Update]) -> InstallationJob {
+    machine.stock(updates);
+    machine
+        .installer()
+        .start_install(collection(updates), None)
+        .expect("begins")
 }
 
 /// How a whole and its updates ended.

@@ -24,11 +24,7 @@ fn run(
         Ok(BatchEnd::Done)
     }));
     let wanted = updates(&["a", "b", "c"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     let result = job.wait();
     machine.assert_idle();
     let story = machine.story(job.id());
@@ -137,11 +133,7 @@ fn updates_that_were_not_resolved_fail_and_the_others_go_on() {
         Ok(())
     }));
     let wanted = updates(&["a", "b", "c"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     assert_eq!(ends(&job.wait()), (MIXED, vec![FINE, UNTRIED, UNTRIED]));
     machine.story(job.id());
 }

@@ -76,11 +76,7 @@ fn r32_a_restart_is_a_flag_and_no_code() {
         ..succeeded()
     }));
     let wanted = updates(&["a", "b"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     let result = job.wait();
     assert_eq!((result.hresult, result.reboot_required), (HResult::S_OK, true));
     assert_eq!(
@@ -102,11 +98,7 @@ fn r33_what_dooms_one_batch_dooms_the_rest() {
         }
     }));
     let wanted = updates(&["a", "b", "c", "d"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     let result = job.wait();
     let full = (Failed, HResult::ERROR_DISK_FULL);
     assert_eq!(
@@ -267,11 +259,7 @@ fn warnings_reach_the_job_and_its_file() {
         Ok(BatchEnd::Done)
     }));
     let wanted = updates(&["a"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     assert_eq!(job.wait().hresult, HResult::S_OK);
     assert_eq!(job.progress().warnings()[0].message, "still at it");
     assert_eq!(

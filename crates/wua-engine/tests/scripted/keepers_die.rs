@@ -84,11 +84,7 @@ fn moments() -> (Vec<Remains>, Uuid) {
     }));
     *state.lock().expect("free") = machine.folders().state();
     let wanted = updates(&["a", "b", "c"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     job.wait();
     let id = job.id();
     let all = std::mem::take(&mut *seen.lock().expect("kept"));

@@ -29,11 +29,7 @@ fn a_handler_that_says_nothing_is_heard_of_all_the_same() {
         Ok(BatchEnd::Done)
     }));
     let wanted = updates(&["a"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     key.wait();
     hear_more(&job);
     key.let_pass();
@@ -49,11 +45,7 @@ fn a_plan_that_takes_long_is_heard_of() {
         Ok(())
     }));
     let wanted = updates(&["a"]);
-    machine.stock(&wanted);
-    let job = machine
-        .installer()
-        .start_install(collection(&wanted), None)
-        .expect("begins");
+    let job = begin(&machine, &wanted);
     key.wait();
     hear_more(&job);
     drop(key);

@@ -10,14 +10,14 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{
     Form, HEAD, Outcome, Tree, apt_list, count_lines, judged, median, print_row, runs, search, time,
 };
 use wua_apt::reader::Reading;
-use wua_apt::tree::{AptTree, PRACTICE_CONFIG};
+use wua_apt::tree::AptTree;
 use wua_apt::{kept, proof};
 
 /// How often each side runs.

@@ -124,7 +124,8 @@ fn row(
     found: &str,
 ) -> Outcome<()> {
     // The first runs warm the caches of both.
-    (ours()?, peer()?);
+    ours()?;
+    peer()?;
     let (mut our_times, mut peer_times) = (Vec::new(), Vec::new());
     for _ in 0..common::runs(runs) {
         our_times.push(time(&ours)?);

@@ -135,9 +135,31 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+    /// Serve this machine's updates to others, on Unix sockets
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// Carry out a job; started by wua itself
     #[command(subcommand, hide = true)]
     Job(JobCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Run the agent until it is told to end; jobs that run then go on
+    Run {
+        /// The folder of its sockets
+        #[arg(long, value_name = "DIR", default_value = wua_agent::SOCKETS)]
+        sockets: PathBuf,
+    },
+    /// Carry out a job that the agent wrote down; started by the agent itself
+    #[command(hide = true)]
+    Work {
+        /// The job
+        job: Uuid,
+    },
+    /// Answer a question on the input; started by the agent itself
+    #[command(hide = true)]
+    Ask,
 }
 
 #[derive(Debug, Subcommand)]

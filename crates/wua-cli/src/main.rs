@@ -19,9 +19,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::arguments::{Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
+use crate::arguments::{AgentCommand, Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
 use crate::commands::{
-    act, codes, demo, flags, history, jobs, repair, sandbox, search, shell, show, status, store,
+    act, agent, codes, demo, flags, history, jobs, repair, sandbox, search, shell, show, status, store,
 };
 use crate::exit_code::Exit;
 use crate::front::Front;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     wua_engine::seam::arm(&global.root);
     let level = match (&command, global.verbose) {
         (_, true) => tracing::Level::DEBUG,
-        (Command::Job(_), false) => tracing::Level::INFO,
+        (Command::Job(_) | Command::Agent(_), false) => tracing::Level::INFO,
         _ => tracing::Level::ERROR,
     };
     tracing_subscriber::fmt()
@@ -90,6 +90,9 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
         Command::Codes { code } => codes::run(screen, code),
         Command::Completions { shell } => shell::completions(screen, shell),
         Command::Man => shell::man(screen),
+        Command::Agent(AgentCommand::Run { sockets }) => agent::run(global, &sockets),
+        Command::Agent(AgentCommand::Work { job }) => agent::work(global, job),
+        Command::Agent(AgentCommand::Ask) => agent::ask(global),
         Command::Job(JobCommand::Run { job }) => jobs::run(&front()?, job),
     }
 }

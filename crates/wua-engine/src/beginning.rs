@@ -42,6 +42,7 @@ pub(crate) struct Beginning {
     pub(crate) policy: PlanPolicy,
     pub(crate) authorized_plan: Option<PlanHash>,
     pub(crate) client_application_id: String,
+    pub(crate) user_id: u32,
 }
 
 /// How far the beginning of a job came.
@@ -139,6 +140,7 @@ impl Beginning {
             policy: PlanPolicy::default(),
             authorized_plan: None,
             client_application_id: self.client_application_id.clone(),
+            user_id: self.user_id,
         };
         let (healing, repair_feed, release) = JobBuilder::new(repair, Operation::Repair, Arc::from([]))
             .start()
@@ -261,7 +263,7 @@ impl Beginning {
             updates: self.updates.to_vec(),
             known,
             client_application_id: self.client_application_id.clone(),
-            user_id: rustix::process::getuid().as_raw(),
+            user_id: self.user_id,
             spent,
             repair: self.repair,
         };

@@ -29,6 +29,8 @@ use crate::transfer::Transfer;
 #[derive(Clone, Debug)]
 pub struct UpdateDownloader {
     machine: Arc<Machine>,
+    /// The id of the next job, where its caller chose one.
+    pub job_id: Option<Uuid>,
     /// Download also what is installed.
     pub is_forced: bool,
 }
@@ -37,6 +39,7 @@ impl UpdateDownloader {
     pub(crate) fn new(machine: Arc<Machine>) -> Self {
         Self {
             machine,
+            job_id: None,
             is_forced: false,
         }
     }
@@ -60,9 +63,13 @@ impl UpdateDownloader {
         if updates.iter().all(|update| !update.eula_accepted) {
             return Err(StartError::EulasDeclined);
         }
-        let (job, feed, release) = JobBuilder::new(Uuid::new_v4(), Operation::Download, Arc::clone(&updates))
-            .observer(observer)
-            .start()?;
+        let (job, feed, release) = JobBuilder::new(
+            self.job_id.unwrap_or_else(Uuid::new_v4),
+            Operation::Download,
+            Arc::clone(&updates),
+        )
+        .observer(observer)
+        .start()?;
         let downloader = self.clone();
         thread::Builder::new()
             .name("wua-download".into())

@@ -41,6 +41,11 @@ impl Folders {
         self.state().join("state.json")
     }
 
+    /// The machine in numbers, for node_exporter.
+    pub fn metrics(&self) -> PathBuf {
+        self.state().join("wua.prom")
+    }
+
     /// The content store.
     pub fn store(&self) -> PathBuf {
         self.state().join("store")
@@ -54,6 +59,18 @@ impl Folders {
     /// The folder of all jobs.
     pub fn jobs(&self) -> PathBuf {
         self.state().join("jobs")
+    }
+
+    /// The folder of the jobs that were begun through the agent.
+    pub fn agent_jobs(&self) -> PathBuf {
+        self.state().join("agent")
+    }
+
+    /// The folder of what the agent's worker says of one job.
+    pub fn agent_job(&self, job: Uuid) -> JobFolder {
+        JobFolder {
+            path: self.agent_jobs().join(job.to_string()),
+        }
     }
 
     /// The folder of one job.
@@ -79,6 +96,11 @@ impl JobFolder {
     /// What is to be done, for the keeper alone.
     pub fn order(&self) -> PathBuf {
         self.path.join("order.json")
+    }
+
+    /// What the agent was asked to do, and by whom.
+    pub fn request(&self) -> PathBuf {
+        self.path.join("request.json")
     }
 
     /// What the keeper is about to do and what came of it, for the next keeper.

@@ -15,11 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use uuid::Uuid;
-use wua_job::{Installation, InstallationJob, JobBuilder, JobFeed, JobObserver};
-use wua_types::event::AnyProgress;
+use wua_job::{Ending, Installation, InstallationJob, JobBuilder, JobFeed, JobObserver, Told};
 use wua_types::{
-    EventLine, HResult, InstallationResult, JobEvent, Operation, OperationResultCode, Update, UpdateIdentity,
-    UpdateInstallationResult, UpdateResult as _,
+    EventLine, HResult, JobEvent, Operation, OperationResultCode, Update, UpdateIdentity, UpdateResult,
 };
 
 use crate::aggregate::{Stopped, aggregate};
@@ -162,7 +160,7 @@ fn join(
 }
 
 /// Passes the caller's wish to stop on to the job's keeper, also one that came before.
-pub(crate) fn pass_on_aborts(folder: &JobFolder, feed: &JobFeed<Installation>) {
+pub(crate) fn pass_on_aborts<K: Told>(folder: &JobFolder, feed: &JobFeed<K>) {
     let abort = folder.abort();
     feed.on_abort(move || {
         if let Err(error) = File::create(&abort) {
@@ -211,14 +209,15 @@ fn is_unfinished(machine: &Machine, job: Uuid) -> bool {
         .is_ok_and(|state| state.unfinished.iter().any(|operation| operation.job == job))
 }
 
-/// Feeds a job. `revive` is asked, with how long the keeper has been gone, whether to wait for another.
-fn feed_from(
+/// Feeds a job of any kind from the event file in `folder`, until its end. Blocks. `revive` is asked, with how long the keeper has
+/// been gone, whether to wait for another.
+pub fn feed_from<K: Told>(
     folder: &JobFolder,
-    feed: JobFeed<Installation>,
+    feed: JobFeed<K>,
     revive: impl FnMut(Duration) -> io::Result<bool>,
 ) {
     pass_on_aborts(folder, &feed);
-    let mut told = Told::default();
+    let mut told = Heard::default();
     if let Err(error) = follow_until_end(folder, &feed, &mut told, revive) {
         feed.warning(
             format!("the job cannot be followed any more: {error}"),
@@ -226,12 +225,12 @@ fn feed_from(
         );
     }
     let mut is_whole = true;
-    let updates: Vec<UpdateInstallationResult> = feed
+    let updates: Vec<K::UpdateResult> = feed
         .job()
         .progress()
         .update_results()
         .map(|result| {
-            if result.result_code.is_final() {
+            if result.result_code().is_final() {
                 result.clone()
             } else {
                 is_whole = false;
@@ -239,26 +238,25 @@ fn feed_from(
             }
         })
         .collect();
-    let (result_code, hresult, reboot_required) = told.completed.unwrap_or_else(|| {
-        let reboot_required = updates.iter().any(|update| update.reboot_required);
+    let ending = told.completed.unwrap_or_else(|| {
+        let asks_for_restart = |update: &K::UpdateResult| K::tell_result(update).reboot_required;
         let (result_code, hresult) = if is_whole {
             // Only the keeper's last word is missing.
             aggregate(&updates, Stopped::AtRequest)
         } else {
             (OperationResultCode::Failed, HResult::WU_E_UNEXPECTED)
         };
-        (result_code, hresult, reboot_required)
+        Ending {
+            result_code,
+            hresult,
+            reboot_required: updates.iter().any(asks_for_restart),
+        }
     });
-    feed.complete(InstallationResult {
-        result_code,
-        hresult,
-        reboot_required,
-        updates,
-    });
+    feed.complete(K::hear_outcome(ending, updates));
 }
 
-fn lost() -> UpdateInstallationResult {
-    UpdateInstallationResult::ended(
+fn lost<R: UpdateResult>() -> R {
+    R::ended(
         OperationResultCode::Failed,
         HResult::WU_E_UNEXPECTED,
         "the job's keeper went away before the result was known",
@@ -267,14 +265,14 @@ fn lost() -> UpdateInstallationResult {
 
 /// What the events have said about the whole.
 #[derive(Default)]
-struct Told {
-    completed: Option<(OperationResultCode, HResult, bool)>,
+struct Heard {
+    completed: Option<Ending>,
 }
 
-fn follow_until_end(
+fn follow_until_end<K: Told>(
     folder: &JobFolder,
-    feed: &JobFeed<Installation>,
-    told: &mut Told,
+    feed: &JobFeed<K>,
+    told: &mut Heard,
     mut revive: impl FnMut(Duration) -> io::Result<bool>,
 ) -> io::Result<()> {
     let watch = watch(folder)
@@ -356,30 +354,45 @@ pub fn keeper_of(folder: &JobFolder) -> Option<ProcessId> {
     serde_json::from_slice(&std::fs::read(folder.keeper()).ok()?).ok()
 }
 
-fn tell(line: EventLine, feed: &JobFeed<Installation>, told: &mut Told) {
+fn tell<K: Told>(line: EventLine, feed: &JobFeed<K>, told: &mut Heard) {
     match line.event {
-        JobEvent::Started { .. } | JobEvent::Progress(AnyProgress::Download(_)) => {}
-        JobEvent::Progress(AnyProgress::Installation(now)) => feed.progress(now),
-        JobEvent::UpdateFinished { index, result, .. } => feed.update_finished(index, result),
+        JobEvent::Started { .. } => {}
+        JobEvent::Progress(now) => {
+            if let Some(now) = K::hear_progress(now) {
+                feed.progress(now);
+            }
+        }
+        JobEvent::UpdateFinished { index, result, .. } => {
+            feed.update_finished(index, K::hear_result(result));
+        }
         JobEvent::Warning { message, hresult } => feed.warning(message, hresult),
         JobEvent::Completed {
             result_code,
             hresult,
             reboot_required,
         } => {
-            told.completed = Some((result_code, hresult, reboot_required));
+            told.completed = Some(Ending {
+                result_code,
+                hresult,
+                reboot_required,
+            });
         }
     }
 }
 
 /// The complete lines of a growing event file. Lines that cannot be understood are logged and passed over.
-pub(crate) struct Lines {
+#[derive(Debug)]
+pub struct Lines {
     file: File,
     rest: Vec<u8>,
 }
 
 impl Lines {
-    pub(crate) fn open(folder: &JobFolder) -> io::Result<Self> {
+    /// Opens the event file, or the public one where the caller may not read all.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn open(folder: &JobFolder) -> io::Result<Self> {
         // Whoever may not read all reads what is published.
         let file = File::open(folder.events()).or_else(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => File::open(folder.public_events()),
@@ -391,7 +404,11 @@ impl Lines {
         })
     }
 
-    pub(crate) fn read(&mut self) -> io::Result<Vec<EventLine>> {
+    /// The lines that came since the last call.
+    ///
+    /// # Errors
+    /// The disk said no.
+    pub fn read(&mut self) -> io::Result<Vec<EventLine>> {
         self.file.read_to_end(&mut self.rest)?;
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
             return Ok(Vec::new());

@@ -33,6 +33,9 @@ use crate::undo;
 pub struct UpdateInstaller {
     machine: Arc<Machine>,
     client_application_id: String,
+    user_id: u32,
+    /// The id of the next job, where its caller chose one: a service whose clients name their jobs.
+    pub job_id: Option<Uuid>,
     /// Install though installed.
     pub is_forced: bool,
     /// Refuse updates that cannot be installed without questions.
@@ -43,10 +46,12 @@ pub struct UpdateInstaller {
 }
 
 impl UpdateInstaller {
-    pub(crate) fn new(machine: Arc<Machine>, client_application_id: String) -> Self {
+    pub(crate) fn new(machine: Arc<Machine>, client_application_id: String, user_id: u32) -> Self {
         Self {
             machine,
             client_application_id,
+            user_id,
+            job_id: None,
             is_forced: false,
             force_quiet: false,
             authorized_plan: None,
@@ -283,7 +288,7 @@ impl UpdateInstaller {
             return Err(StartError::InProgress);
         }
         self.finish_lost()?;
-        let id = Uuid::new_v4();
+        let id = self.job_id.unwrap_or_else(Uuid::new_v4);
         let lock = self.take_lock(id)?;
         let verb = match operation {
             _ if repair.is_some() => Operation::Repair,
@@ -301,6 +306,7 @@ impl UpdateInstaller {
             policy: self.policy(),
             authorized_plan: self.authorized_plan,
             client_application_id: self.client_application_id.clone(),
+            user_id: self.user_id,
         };
         thread::Builder::new()
             .name("wua-install".into())

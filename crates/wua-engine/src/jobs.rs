@@ -1,6 +1,8 @@
 //! The jobs of a machine, running and past, as their folders tell.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -9,7 +11,7 @@ use wua_types::{HResult, JobEvent, Operation, OperationResultCode, Percent};
 
 use crate::aggregate::{Stopped, aggregate};
 use crate::failure::Failure;
-use crate::folders::Folders;
+use crate::folders::{Folders, JobFolder};
 use crate::follow::{Lines, keeper_of};
 
 /// How a job stands.
@@ -54,33 +56,48 @@ pub struct JobSummary {
     pub state: JobState,
 }
 
-/// All jobs that have said anything, newest first.
+/// All jobs that have said anything, newest first: those that changed the machine, and those that were begun through the agent.
 ///
 /// # Errors
-/// The folder of the jobs cannot be read; a machine that had no job yet has none.
+/// A folder of jobs cannot be read; a machine that had no job yet has none.
 pub fn list(folders: &Folders) -> Result<Vec<JobSummary>, Failure> {
-    let folder = folders.jobs();
-    let entries = match std::fs::read_dir(&folder) {
+    let mut ids = ids_in(&folders.jobs())?;
+    ids.extend(ids_in(&folders.agent_jobs())?);
+    let mut jobs: Vec<JobSummary> = ids
+        .into_iter()
+        .filter_map(|job| find(folders, job).map(|(_, job)| job))
+        .collect();
+    jobs.sort_by_key(|job| (std::cmp::Reverse(job.begun), job.job));
+    Ok(jobs)
+}
+
+/// One job, with the folder in which it speaks: its keeper's, or for one without a keeper that of the agent's worker.
+fn find(folders: &Folders, job: Uuid) -> Option<(JobFolder, JobSummary)> {
+    [folders.job(job), folders.agent_job(job)]
+        .into_iter()
+        .find_map(|folder| summary(&folder, job).map(|job| (folder, job)))
+}
+
+fn ids_in(folder: &Path) -> Result<BTreeSet<Uuid>, Failure> {
+    let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         Err(error) => {
             let what = format!("cannot read the jobs in `{}`", folder.display());
             return Err(Failure::because(crate::store::io_code(&error), what, error));
         }
     };
-    let ids = entries
+    Ok(entries
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<Uuid>().ok());
-    let mut jobs: Vec<JobSummary> = ids.filter_map(|job| summary(folders, job)).collect();
-    jobs.sort_by_key(|job| (std::cmp::Reverse(job.begun), job.job));
-    Ok(jobs)
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect())
 }
 
-fn summary(folders: &Folders, job: Uuid) -> Option<JobSummary> {
-    let folder = folders.job(job);
+/// How the job stands that speaks in `folder`; none where it has said nothing.
+pub fn summary(folder: &JobFolder, job: Uuid) -> Option<JobSummary> {
     // The keeper is looked at before its file, so that a job that ends just now does not seem lost.
-    let keeper = keeper_of(&folder).filter(|keeper| keeper.is_alive());
-    let lines = Lines::open(&folder).and_then(|mut lines| lines.read()).ok()?;
+    let keeper = keeper_of(folder).filter(|keeper| keeper.is_alive());
+    let lines = Lines::open(folder).and_then(|mut lines| lines.read()).ok()?;
     let is_begin = |line: &&wua_types::EventLine| matches!(line.event, JobEvent::Started { .. });
     let first = lines.iter().find(is_begin)?.clone();
     let JobEvent::Started {
@@ -91,6 +108,7 @@ fn summary(folders: &Folders, job: Uuid) -> Option<JobSummary> {
     };
     let percent_complete = lines.iter().rev().find_map(|line| match &line.event {
         JobEvent::Progress(AnyProgress::Installation(now)) => Some(now.percent_complete),
+        JobEvent::Progress(AnyProgress::Download(now)) => Some(now.percent_complete),
         _ => None,
     });
     let results: Vec<_> = lines
@@ -149,7 +167,7 @@ fn summary(folders: &Folders, job: Uuid) -> Option<JobSummary> {
 /// `WU_E_UNKNOWN_ID` for no such job; `E_ACCESSDENIED` where the caller may not write to the job's folder. A job that has ended is
 /// left as it is, without an error (rule R26).
 pub fn request_abort(folders: &Folders, job: Uuid) -> Result<JobSummary, Failure> {
-    let found = summary(folders, job).ok_or_else(|| {
+    let (folder, found) = find(folders, job).ok_or_else(|| {
         Failure::new(
             HResult::WU_E_UNKNOWN_ID,
             format!("there is no job {job} on this machine"),
@@ -157,8 +175,7 @@ pub fn request_abort(folders: &Folders, job: Uuid) -> Result<JobSummary, Failure
     })?;
     // A lost job hears of it from its next keeper.
     if !matches!(found.state, JobState::Completed { .. }) {
-        let path = folders.job(job).abort();
-        std::fs::File::create(path).map_err(|error| {
+        std::fs::File::create(folder.abort()).map_err(|error| {
             Failure::because(
                 crate::store::io_code(&error),
                 format!("cannot ask job {job} to stop"),

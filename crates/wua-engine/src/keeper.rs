@@ -11,10 +11,8 @@ use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -24,6 +22,7 @@ use wua_types::{HResult, JobEvent, OperationResultCode, UpdateOperation};
 
 use crate::aggregate::{Stopped, aggregate};
 use crate::cleaning;
+use crate::detached;
 use crate::event_file::EventWriter;
 use crate::failure::Failure;
 use crate::folders::JobFolder;
@@ -86,29 +85,15 @@ pub fn start(machine: &Arc<Machine>, job: Uuid, lock: MachineLock) -> io::Result
             if service_unit::runs(machine.folders.root()) {
                 return start_unit(machine, program, job, lock);
             }
-            // `setsid --fork` gives the keeper a session of its own and leaves it to no parent; the lock travels as its
-            // standard input, since an open file is the one thing that a child inherits without unsafe code.
-            // Its environment is made, not inherited. A program that was replaced meanwhile is still to be had from the kernel.
-            let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
-            let status = Command::new("/usr/bin/setsid")
-                .env_clear()
-                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-                .env("LC_ALL", "C.UTF-8")
-                .arg("--fork")
-                .arg(if program.exists() { program } else { &own })
-                .arg("--root")
-                .arg(machine.folders.root())
-                .args(["job", "run", &job.to_string()])
-                .stdin(Stdio::from(lock.hand_over()))
-                .stdout(Stdio::from(log.try_clone()?))
-                .stderr(Stdio::from(log))
-                .process_group(0)
-                .status()?;
-            if status.success() {
-                Ok(())
-            } else {
-                Err(io::Error::other(format!("`setsid` ended with {status}")))
-            }
+            // The lock travels as its standard input, since an open file is the one thing that a child inherits without unsafe code.
+            let words = ["job", "run", &job.to_string()];
+            detached::run(
+                program,
+                machine.folders.root(),
+                &words,
+                lock.hand_over().into(),
+                &log,
+            )
         }
     }
 }
@@ -128,7 +113,10 @@ fn start_unit(machine: &Machine, program: &Path, job: Uuid, lock: MachineLock) -
 }
 
 /// Says who keeps the job, so that followers notice if it goes away.
-fn sign(folder: &JobFolder, keeper: ProcessId) -> io::Result<()> {
+///
+/// # Errors
+/// The disk said no.
+pub fn sign(folder: &JobFolder, keeper: ProcessId) -> io::Result<()> {
     seam::at("keeper-sign")?;
     let text = serde_json::to_vec(&keeper)?;
     let new = folder.keeper().with_extension("new");

@@ -14,6 +14,7 @@ mod beat;
 mod beginning;
 pub mod cleaning;
 mod clock;
+pub mod detached;
 pub mod downloader;
 pub mod durations;
 pub mod event_file;

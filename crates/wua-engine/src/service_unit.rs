@@ -44,7 +44,7 @@ pub(crate) fn start(program: &Path, root: &Path, job: Uuid, folder: &JobFolder) 
     // The second name is for programs that bring a wua of their own to a machine that has one.
     for unit in [format!("wua-job@{job}.service"), format!("wua-job-{job}.service")] {
         let started = match Known::of(&unit, program)? {
-            Known::No => make(&unit, program, root, job, folder),
+            Known::No => make(&unit, program, root, &["job", "run", &job.to_string()], folder),
             Known::Ours => {
                 // One that died too often would not be started again. That nothing has failed is no error here.
                 let _ = run(systemctl(&["reset-failed", &unit]));
@@ -96,23 +96,25 @@ impl Known {
     }
 }
 
-fn make(unit: &str, program: &Path, root: &Path, job: Uuid, folder: &JobFolder) -> io::Result<()> {
+/// Makes a transient unit that runs `PROGRAM --root ROOT WORDS`, and starts it.
+pub(crate) fn make(
+    unit: &str,
+    program: &Path,
+    root: &Path,
+    words: &[&str],
+    folder: &JobFolder,
+) -> io::Result<()> {
     let mut command = command("systemd-run");
     command.args(["--quiet", "--no-ask-password"]);
     command
         .arg(format!("--unit={unit}"))
-        .arg(format!("--description=wua job {job}"));
+        .arg(format!("--description=wua {}", words.join(" ")));
     command.args(PROPERTIES.map(|property| format!("--property={property}")));
     let log = folder.log();
     for stream in ["StandardOutput", "StandardError"] {
         command.arg(format!("--property={stream}=append:{}", log.display()));
     }
-    command
-        .arg("--")
-        .arg(program)
-        .arg("--root")
-        .arg(root)
-        .args(["job", "run", &job.to_string()]);
+    command.arg("--").arg(program).arg("--root").arg(root).args(words);
     run(command).map(drop)
 }
 

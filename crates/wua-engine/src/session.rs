@@ -20,6 +20,7 @@ pub const UNKNOWN_CLIENT: &str = "Unknown";
 pub struct UpdateSession {
     machine: Arc<Machine>,
     client_application_id: String,
+    user_id: u32,
 }
 
 /// Why history could not be told.
@@ -53,7 +54,13 @@ impl UpdateSession {
         Self {
             machine,
             client_application_id: UNKNOWN_CLIENT.into(),
+            user_id: rustix::process::getuid().as_raw(),
         }
+    }
+
+    /// Says for which user a service acts; recorded in history in place of the process's own.
+    pub fn set_user_id(&mut self, user_id: u32) {
+        self.user_id = user_id;
     }
 
     /// Says who the caller is; recorded in history. Nothing returns to `Unknown`.
@@ -82,7 +89,11 @@ impl UpdateSession {
 
     /// An installer.
     pub fn create_update_installer(&self) -> UpdateInstaller {
-        UpdateInstaller::new(Arc::clone(&self.machine), self.client_application_id.clone())
+        UpdateInstaller::new(
+            Arc::clone(&self.machine),
+            self.client_application_id.clone(),
+            self.user_id,
+        )
     }
 
     /// The manager of update services.

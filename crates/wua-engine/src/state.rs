@@ -265,6 +265,25 @@ impl State {
         })
     }
 
+    /// Sets values of the settings' keys, all or none; a value of none takes the key back to what the machine has without it.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn set_settings(&mut self, values: &[(String, Option<serde_json::Value>)]) -> Result<(), StateError> {
+        self.change(|change| {
+            for (key, value) in values {
+                match value {
+                    Some(value) => change.execute(
+                        "INSERT OR REPLACE INTO setting VALUES (?1, ?2)",
+                        params![key, json(value)],
+                    )?,
+                    None => change.execute("DELETE FROM setting WHERE key = ?1", params![key])?,
+                };
+            }
+            Ok(())
+        })
+    }
+
     /// Makes a change that everybody may read.
     fn change(
         &mut self,

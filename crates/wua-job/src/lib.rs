@@ -43,6 +43,7 @@ mod shared;
 mod snapshot;
 mod start;
 mod stream;
+mod told;
 
 pub use error::JobError;
 pub use feed::JobFeed;
@@ -55,3 +56,4 @@ pub use observer::{CallbackError, JobObserver};
 pub use snapshot::{Snapshot, Warning};
 pub use start::{JobBuilder, Release, Started};
 pub use stream::JobStream;
+pub use told::{Ending, Narrator, Told};

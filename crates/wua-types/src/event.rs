@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::enums::OperationResultCode;
 use crate::hresult::HResult;
 use crate::identity::UpdateId;
-use crate::progress::{DownloadProgress, InstallationProgress};
+use crate::progress::{DownloadProgress, InstallationProgress, Truth};
 use crate::result::UpdateInstallationResult;
 
 /// What a job does.
@@ -56,6 +56,16 @@ pub enum AnyProgress {
     Download(DownloadProgress),
     /// Of an installation or uninstallation.
     Installation(InstallationProgress),
+}
+
+impl AnyProgress {
+    /// The time-true part.
+    pub fn truth_mut(&mut self) -> &mut Truth {
+        match self {
+            Self::Download(progress) => &mut progress.truth,
+            Self::Installation(progress) => &mut progress.truth,
+        }
+    }
 }
 
 /// One thing that happened in a job.

@@ -3,6 +3,7 @@
 //! Names and numbers are those of the Windows Update Agent API; documents cite its rules as R1 to R50. Everything here is
 //! a value: no input or output, no threads, no clocks.
 
+pub mod api;
 pub mod category;
 pub mod criteria;
 pub mod enums;

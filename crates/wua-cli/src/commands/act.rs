@@ -324,17 +324,17 @@ impl<'a> Work<'a> {
         if self.front.watch(job) == Watched::Left {
             return Err(left(job));
         }
-        let (code, hresult, reboot_required) = K::whole(&job.wait());
-        self.outcome.result_code = code;
-        self.outcome.hresult = hresult;
-        self.outcome.reboot_required |= reboot_required;
+        let ending = K::tell_outcome(&job.wait());
+        self.outcome.result_code = ending.result_code;
+        self.outcome.hresult = ending.hresult;
+        self.outcome.reboot_required |= ending.reboot_required;
         let snapshot = job.progress();
         self.going.clear();
         for (update, result) in job.updates().iter().zip(snapshot.update_results()) {
             if result.result_code().is_success() {
                 self.going.push(update.clone());
             }
-            let result = K::result(result);
+            let result = K::tell_result(result);
             self.outcome.ended.push(Ended {
                 update: after(job.operation(), result.result_code.is_success(), update),
                 result_code: result.result_code,

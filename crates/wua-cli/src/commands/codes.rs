@@ -1,8 +1,8 @@
 //! `wua codes`: result codes explained. Needs no machine.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wua_types::HResult;
-use wua_types::hresult::CodeInfo;
+use wua_types::api::CodeDocument;
 
 use crate::exit_code::Exit;
 use crate::problem::Problem;
@@ -18,7 +18,8 @@ pub(crate) fn run(screen: Screen, code: Option<HResult>) -> Result<Exit, Problem
                     screen.line(format!("{}  {:<48} {}", info.value, info.name, info.meaning));
                 }
             }
-            screen.result(json!({ "codes": HResult::ALL.iter().map(document).collect::<Vec<_>>() }));
+            screen
+                .result(json!({ "codes": HResult::ALL.iter().map(CodeDocument::from).collect::<Vec<_>>() }));
             Ok(Exit::Done)
         }
     }
@@ -33,7 +34,7 @@ fn one(screen: Screen, code: HResult) -> Result<Exit, Problem> {
         return Err(problem.hint("`wua codes` lists all of them."));
     };
     if !screen.is_text() {
-        screen.result(json!({ "codes": [document(info)] }));
+        screen.result(json!({ "codes": [CodeDocument::from(info)] }));
         return Ok(Exit::Done);
     }
     screen.heading(&format!("{} {}", info.value, info.name));
@@ -58,15 +59,4 @@ fn one(screen: Screen, code: HResult) -> Result<Exit, Problem> {
         field("next", next);
     }
     Ok(Exit::Done)
-}
-
-fn document(info: &CodeInfo) -> Value {
-    json!({
-        "code": info.value,
-        "decimal": info.value.as_i32(),
-        "name": info.name,
-        "meaning": info.meaning,
-        "cause": info.cause,
-        "next_step": info.next_step,
-    })
 }

@@ -1,6 +1,7 @@
 //! The commands: each turns its arguments into calls of the engine, and what comes back into words.
 
 pub(crate) mod act;
+pub(crate) mod agent;
 pub(crate) mod choosing;
 pub(crate) mod codes;
 pub(crate) mod demo;

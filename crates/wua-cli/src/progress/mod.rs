@@ -9,7 +9,7 @@ mod lines;
 use std::collections::BTreeSet;
 use std::sync::mpsc::Sender;
 
-use wua_job::{CallbackError, Download, Installation, Job, JobKind, JobObserver, Snapshot};
+use wua_job::{CallbackError, Download, Installation, Job, JobObserver, Snapshot, Told};
 use wua_types::event::AnyProgress;
 use wua_types::{HResult, OperationResultCode, Truth, Update, UpdateInstallationResult, UpdateResult as _};
 
@@ -30,11 +30,8 @@ pub(crate) struct View {
 }
 
 /// A kind of job whose progress can be shown.
-pub(crate) trait Shown: JobKind {
+pub(crate) trait Shown: Told {
     fn view(snapshot: &Snapshot<Self>) -> View;
-    fn any(snapshot: &Snapshot<Self>) -> AnyProgress;
-    fn result(result: &Self::UpdateResult) -> UpdateInstallationResult;
-    fn whole(outcome: &Self::Outcome) -> (OperationResultCode, HResult, bool);
 }
 
 impl Shown for Installation {
@@ -48,15 +45,6 @@ impl Shown for Installation {
             bytes: None,
         }
     }
-    fn any(snapshot: &Snapshot<Self>) -> AnyProgress {
-        AnyProgress::Installation((**snapshot).clone())
-    }
-    fn result(result: &UpdateInstallationResult) -> UpdateInstallationResult {
-        result.clone()
-    }
-    fn whole(outcome: &wua_types::InstallationResult) -> (OperationResultCode, HResult, bool) {
-        (outcome.result_code, outcome.hresult, outcome.reboot_required)
-    }
 }
 
 impl Shown for Download {
@@ -69,15 +57,6 @@ impl Shown for Download {
             truth: snapshot.truth.clone(),
             bytes: Some((snapshot.total_bytes_downloaded, snapshot.total_bytes_to_download)),
         }
-    }
-    fn any(snapshot: &Snapshot<Self>) -> AnyProgress {
-        AnyProgress::Download((**snapshot).clone())
-    }
-    fn result(result: &wua_types::UpdateDownloadResult) -> UpdateInstallationResult {
-        UpdateInstallationResult::new(result.result_code, result.hresult, result.message.clone())
-    }
-    fn whole(outcome: &wua_types::DownloadResult) -> (OperationResultCode, HResult, bool) {
-        (outcome.result_code, outcome.hresult, false)
     }
 }
 
@@ -158,11 +137,11 @@ impl Observer {
         self.warnings = now.warnings().len();
         self.told = now.revision();
         if moved {
-            teller.progress(&K::view(now), &|| K::any(now));
+            teller.progress(&K::view(now), &|| K::tell_progress(now));
         }
         for (index, result) in now.update_results().enumerate() {
             if result.result_code().is_final() && self.finished.insert(index) {
-                teller.finished(index, &job.updates()[index], &K::result(result));
+                teller.finished(index, &job.updates()[index], &K::tell_result(result));
             }
         }
     }
@@ -179,8 +158,8 @@ impl<K: Shown> JobObserver<K> for Observer {
         let now = job.progress();
         self.tell(job, &now, now.revision() > self.told);
         if let (Some(teller), Some(outcome)) = (&mut self.teller, job.outcome()) {
-            let (code, hresult, reboot_required) = K::whole(&outcome);
-            teller.completed(code, hresult, reboot_required);
+            let ending = K::tell_outcome(&outcome);
+            teller.completed(ending.result_code, ending.hresult, ending.reboot_required);
         }
         // The command may be gone after a second Ctrl-C.
         let _ = self.done.send(Wake::Completed);

@@ -12,7 +12,7 @@ use crate::files::make_folder;
 use crate::folders::Folders;
 
 /// The version of the database's layout and of the public file.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 const LAYOUT: &str = "
     CREATE TABLE flag (update_id TEXT PRIMARY KEY, title TEXT NOT NULL, hidden INTEGER NOT NULL DEFAULT 0,
@@ -30,6 +30,9 @@ const DURATIONS: &str = "
         PRIMARY KEY (kind, subject)) STRICT;
     CREATE TABLE pace (kind TEXT PRIMARY KEY, seconds REAL NOT NULL, supposed REAL NOT NULL) STRICT;
 ";
+
+/// What was set through the agent, each value as JSON.
+const SETTINGS: &str = "CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;";
 
 /// Fills a new database from what was published. A database that is gone or was emptied takes nothing along but the history before
 /// the last thousand entries and what programs printed.
@@ -80,6 +83,9 @@ fn refill(change: &Transaction<'_>, public: &Path, path: &Path) -> Result<(), St
         for operation in &state.unfinished {
             let values = params![operation.job.to_string(), json(operation)];
             change.execute("INSERT INTO operation (job, record) VALUES (?1, ?2)", values)?;
+        }
+        for (key, value) in &state.settings {
+            change.execute("INSERT INTO setting VALUES (?1, ?2)", params![key, json(value)])?;
         }
         for (id, registered) in &state.services {
             change.execute(
@@ -205,12 +211,16 @@ fn bring_up_to_date(database: &mut Connection, folders: &Folders) -> Result<(), 
             });
         }
         change.execute_batch(LAYOUT).map_err(wrap)?;
+        change.execute_batch(SETTINGS).map_err(wrap)?;
         refill(&change, &folders.public_state(), &path)?;
     }
     if found == 1 {
         change
             .execute_batch("ALTER TABLE operation ADD COLUMN plan TEXT")
             .map_err(wrap)?;
+    }
+    if (1..4).contains(&found) {
+        change.execute_batch(SETTINGS).map_err(wrap)?;
     }
     if found < 3 {
         change.execute_batch(DURATIONS).map_err(wrap)?;

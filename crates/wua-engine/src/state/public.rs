@@ -1,6 +1,6 @@
 //! The part of the state that everybody may read: a plain file, replaced after each change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -34,6 +34,9 @@ pub struct PublicState {
     pub unfinished: Vec<OperationRecord>,
     /// The services whose registration with automatic updates was changed.
     pub services: Vec<(Uuid, bool)>,
+    /// What was set through the agent, by key.
+    #[serde(default)]
+    pub settings: BTreeMap<String, serde_json::Value>,
 }
 
 impl PublicState {
@@ -129,6 +132,9 @@ impl State {
             self.rows("SELECT id, registered_with_au FROM service", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
+        let settings: Vec<(String, String)> = self.rows("SELECT key, value FROM setting", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
         Ok(PublicState {
             version: VERSION,
             hidden,
@@ -145,6 +151,10 @@ impl State {
             services: services
                 .into_iter()
                 .map(|(id, registered)| Ok((self.parse::<Uuid>(&id)?, registered)))
+                .collect::<Result<_, StateError>>()?,
+            settings: settings
+                .into_iter()
+                .map(|(key, value)| Ok((key, self.parse::<serde_json::Value>(&value)?)))
                 .collect::<Result<_, StateError>>()?,
         })
     }

@@ -1,0 +1,105 @@
+//! What the agent's parts share: the machine that it serves, and the limits of what it does at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio::process::Command;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wua_engine::{Folders, Keeper, Machine, UpdateSession};
+use wua_types::HResult;
+
+use crate::jobs::Jobs;
+use crate::order::Plans;
+use crate::problem::Problem;
+
+/// How many questions are answered at once; each takes a processor, and up to some tens of megabytes.
+const AT_ONCE: usize = 2;
+
+/// How long a question waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many streams of events are served at once.
+const STREAMS: usize = 128;
+
+/// The agent of one machine.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) session: UpdateSession,
+    pub(crate) jobs: Jobs,
+    pub(crate) plans: Plans,
+    turns: Semaphore,
+    streams: Arc<Semaphore>,
+}
+
+impl Agent {
+    pub(crate) fn new(session: UpdateSession) -> Self {
+        Self {
+            jobs: Jobs::new(Arc::clone(session.machine())),
+            session,
+            plans: Plans::default(),
+            turns: Semaphore::new(AT_ONCE),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+        }
+    }
+
+    pub(crate) fn machine(&self) -> &Arc<Machine> {
+        self.session.machine()
+    }
+
+    pub(crate) fn folders(&self) -> &Folders {
+        &self.machine().folders
+    }
+
+    /// Waits for the turn of a question.
+    pub(crate) async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        match tokio::time::timeout(PATIENCE, self.turns.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(too_much("too many questions at once")),
+        }
+    }
+
+    /// Leave to serve one more stream, as long as it is kept.
+    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.streams)
+            .try_acquire_owned()
+            .map_err(|_| too_much("too many streams are open"))
+    }
+
+    /// wua's own program on this machine, in an environment that is made, not inherited.
+    pub(crate) fn own_program(&self) -> Command {
+        // A program that was replaced meanwhile is still to be had from the kernel.
+        let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+        let program = match &self.machine().keeper {
+            Keeper::Process { program } if program.exists() => program.clone(),
+            _ => own,
+        };
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LC_ALL", "C.UTF-8")
+            .arg("--root")
+            .arg(self.folders().root());
+        command
+    }
+
+    /// Does what blocks, such as looking at the disk, aside from the connections.
+    pub(crate) async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let agent = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&agent))
+            .await
+            .unwrap_or_else(|error| Err(Problem::new(HResult::WU_E_UNEXPECTED, error.to_string())))
+    }
+}
+
+/// Something is refused because there is too much of it now.
+pub(crate) fn too_much(what: &str) -> Problem {
+    Problem::new(HResult::WU_E_TIME_OUT, what)
+        .status(StatusCode::SERVICE_UNAVAILABLE)
+        .next("Try again in a moment.")
+}

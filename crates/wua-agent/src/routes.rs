@@ -1,0 +1,352 @@
+//! The API's resources. Each handler takes a request apart, calls what knows, and answers; whom it lets in stands in its
+//! arguments.
+
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::http::{StatusCode, header};
+use axum::response::sse::{KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use futures_util::StreamExt as _;
+use serde_json::json;
+use wua_engine::jobs::{self, JobSummary};
+use wua_engine::state::{PublicState, State};
+use wua_engine::{SystemInformation, UpdateServiceManager};
+use wua_types::api::{CodeDocument, JobDocument, JobRequest, PlanDocument, PlanRequest, SystemDocument};
+use wua_types::quote::without_quote;
+use wua_types::{HResult, PlanHash, SearchResult, Update, UpdateHistoryEntry, UpdateId, UpdateService};
+
+use crate::OPENAPI;
+use crate::ask::{EVERYTHING, Question};
+use crate::caller::{Caller, Member, Owner};
+use crate::events;
+use crate::jobs::Stage;
+use crate::machine::Agent;
+use crate::metrics::Numbers;
+use crate::order::{Order, check_updates};
+use crate::problem::Problem;
+use crate::request::{Body, Id, Params};
+
+type Answer<T> = Result<Json<T>, Problem>;
+type Ours = Shared<Arc<Agent>>;
+
+/// The most bytes of a request's document.
+const LONGEST_BODY: usize = 1 << 20;
+
+/// The resources of the API.
+pub(crate) fn router(agent: Arc<Agent>) -> Router {
+    Router::new()
+        .route("/openapi.json", get(openapi))
+        .route("/system", get(system))
+        .route("/health", get(health))
+        .route("/updates", get(updates))
+        .route("/updates/{id}", get(update))
+        .route("/updates/{id}/hidden", put(set_hidden))
+        .route("/updates/{id}/eula-accepted", put(accept_eula))
+        .route("/plans", post(make_plan))
+        .route("/jobs", get(list_jobs))
+        .route("/jobs/{id}", get(job).put(begin_job))
+        .route("/jobs/{id}/events", get(job_events))
+        .route("/jobs/{id}/abort", post(abort_job))
+        .route("/history", get(history))
+        .route("/services", get(services))
+        .route("/services/{id}/automatic", put(register_service))
+        .route("/store", get(store))
+        .route("/metrics", get(metrics))
+        .route("/codes", get(codes))
+        .route("/codes/{code}", get(code))
+        .fallback(async || {
+            Problem::new(HResult::WU_E_ITEMNOTFOUND, "there is no such resource")
+                .next("`GET /openapi.json` lists all of them.")
+        })
+        .method_not_allowed_fallback(async || {
+            Problem::new(HResult::E_INVALIDARG, "this resource does not know that method")
+                .status(StatusCode::METHOD_NOT_ALLOWED)
+        })
+        .layer(axum::extract::DefaultBodyLimit::max(LONGEST_BODY))
+        .with_state(agent)
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+async fn system(Shared(agent): Ours, caller: Caller) -> Answer<SystemDocument> {
+    let found = agent
+        .aside(|agent| Ok(SystemInformation::read(agent.machine())?))
+        .await?;
+    let packages = found.restart_required;
+    Ok(Json(SystemDocument {
+        version: env!("CARGO_PKG_VERSION").into(),
+        access: caller.access(),
+        restart_required: packages.is_some(),
+        restart_packages: packages.unwrap_or_default(),
+        busy: found.busy.map(|holder| holder.job),
+        lock_holder: found.lock_holder,
+        unfinished: found.unfinished.iter().map(|operation| operation.job).collect(),
+    }))
+}
+
+async fn health(Shared(agent): Ours) -> Answer<serde_json::Value> {
+    let findings: serde_json::Value = agent.ask(&Question::Doctor).await?;
+    Ok(Json(json!({ "findings": findings })))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Search {
+    #[serde(default)]
+    criteria: String,
+}
+
+async fn updates(Shared(agent): Ours, Params(search): Params<Search>) -> Answer<SearchResult> {
+    let question = Question::Search {
+        criteria: search.criteria,
+    };
+    Ok(Json(agent.ask(&question).await?))
+}
+
+async fn update(Shared(agent): Ours, Id(id): Id) -> Answer<Update> {
+    Ok(Json(find(&agent, UpdateId(id)).await?))
+}
+
+async fn find(agent: &Agent, id: UpdateId) -> Result<Update, Problem> {
+    let question = Question::Search {
+        criteria: EVERYTHING.into(),
+    };
+    let found: SearchResult = agent.ask(&question).await?;
+    found
+        .updates
+        .into_iter()
+        .find(|update| update.id() == id)
+        .ok_or_else(|| {
+            Problem::new(
+                HResult::WU_E_ITEMNOTFOUND,
+                format!("this machine has no update {id} now"),
+            )
+        })
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hidden {
+    hidden: bool,
+}
+
+async fn set_hidden(
+    Shared(agent): Ours,
+    _: Owner,
+    Id(id): Id,
+    Body(wish): Body<Hidden>,
+) -> Result<StatusCode, Problem> {
+    let id = UpdateId(id);
+    if !wish.hidden {
+        // What is hidden may not be offered any more.
+        let unhide =
+            move |agent: &Agent| Ok(State::open(agent.folders())?.set_hidden(&[(id, String::new())], false)?);
+        agent.aside(unhide).await?;
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let update = find(&agent, id).await?;
+    if update.is_mandatory || update.deadline.is_some() {
+        let what = format!(
+            "`{}` cannot be hidden: it is mandatory or has a deadline",
+            update.title
+        );
+        return Err(Problem::new(HResult::WU_E_DS_DECLINENOTALLOWED, what).status(StatusCode::CONFLICT));
+    }
+    let hide =
+        move |agent: &Agent| Ok(State::open(agent.folders())?.set_hidden(&[(id, update.title)], true)?);
+    agent.aside(hide).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn accept_eula(Shared(agent): Ours, _: Member, Id(id): Id) -> Result<StatusCode, Problem> {
+    let update = find(&agent, UpdateId(id)).await?;
+    let accept = |agent: &Agent| Ok(State::open(agent.folders())?.accept_eula(&[update])?);
+    agent.aside(accept).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Planning is looking; that the plan is kept for the caller to authorise is what takes a member.
+async fn make_plan(
+    Shared(agent): Ours,
+    caller: Caller,
+    Body(request): Body<PlanRequest>,
+) -> Answer<PlanDocument> {
+    check_updates(&request.updates, true)?;
+    let question = Question::Plan {
+        request: request.clone(),
+    };
+    let mut plan: PlanDocument = agent.ask(&question).await?;
+    let hash: PlanHash = plan.plan.hash();
+    if let Ok(member) = Member::try_from(caller) {
+        agent.plans.keep(member, request, hash);
+        plan.can_be_authorized = true;
+    }
+    Ok(Json(plan))
+}
+
+async fn list_jobs(Shared(agent): Ours) -> Answer<serde_json::Value> {
+    let jobs: Vec<JobSummary> = agent.aside(|agent| Ok(jobs::list(agent.folders())?)).await?;
+    Ok(Json(json!({ "jobs": jobs })))
+}
+
+fn unknown_job(id: uuid::Uuid) -> Problem {
+    Problem::new(
+        HResult::WU_E_UNKNOWN_ID,
+        format!("there is no job {id} on this machine"),
+    )
+    .next("`GET /jobs` lists the jobs there are.")
+}
+
+async fn job(Shared(agent): Ours, Id(id): Id) -> Answer<JobDocument> {
+    let entry = agent.aside(move |agent| agent.jobs.get(id)).await?;
+    Ok(Json(entry.ok_or_else(|| unknown_job(id))?.document().await?))
+}
+
+/// Begins a job. The answer comes when it is known what it works on, so that what is refused is refused here.
+async fn begin_job(
+    Shared(agent): Ours,
+    member: Member,
+    Id(id): Id,
+    Body(request): Body<JobRequest>,
+) -> Result<(StatusCode, Json<JobDocument>), Problem> {
+    let caller = member.caller();
+    let asked = request.clone();
+    let before = agent
+        .aside(move |agent| agent.jobs.same(id, caller, &asked))
+        .await?;
+    let (status, entry) = match before {
+        Some(entry) => (StatusCode::OK, entry),
+        None => {
+            let order = Order::authorize(caller, request, &agent.plans)?;
+            let entry = agent.aside(move |agent| agent.jobs.begin(id, order)).await?;
+            (StatusCode::CREATED, entry)
+        }
+    };
+    if let Stage::Refused(problem) = entry.begun().await {
+        agent.aside(move |agent| Ok(agent.jobs.forget(&entry))).await?;
+        return Err(problem);
+    }
+    Ok((status, Json(entry.document().await?)))
+}
+
+async fn job_events(Shared(agent): Ours, Id(id): Id) -> Result<Response, Problem> {
+    let leave = agent.stream()?;
+    let entry = agent.aside(move |agent| agent.jobs.get(id)).await?;
+    let events = events::of(entry.ok_or_else(|| unknown_job(id))?);
+    // The leave ends with the stream.
+    let events = events.map(move |event| {
+        let _ = &leave;
+        event
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+}
+
+async fn abort_job(Shared(agent): Ours, member: Member, Id(id): Id) -> Result<StatusCode, Problem> {
+    agent
+        .aside(move |agent| {
+            let entry = agent.jobs.get(id)?.ok_or_else(|| unknown_job(id))?;
+            agent.jobs.request_abort(&entry, member.caller())
+        })
+        .await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    #[serde(default)]
+    criteria: String,
+    #[serde(default)]
+    start: usize,
+    #[serde(default = "fifty")]
+    count: usize,
+}
+
+fn fifty() -> usize {
+    50
+}
+
+#[derive(serde::Serialize)]
+struct History {
+    total: usize,
+    entries: Vec<UpdateHistoryEntry>,
+}
+
+async fn history(Shared(agent): Ours, Params(page): Params<Page>) -> Answer<History> {
+    let read = move |agent: &Agent| {
+        let mut entries = agent
+            .session
+            .query_history(&page.criteria, page.start, page.count)?;
+        for entry in &mut entries {
+            // What programs printed is the machine's owner's.
+            entry.message = without_quote(&entry.message).to_owned();
+        }
+        let total = PublicState::read(agent.folders())?.history.len();
+        Ok(History { total, entries })
+    };
+    Ok(Json(agent.aside(read).await?))
+}
+
+async fn services(Shared(agent): Ours) -> Answer<serde_json::Value> {
+    let list = |agent: &Agent| Ok(manager(agent).services()?);
+    let services: Vec<UpdateService> = agent.aside(list).await?;
+    Ok(Json(json!({ "services": services })))
+}
+
+fn manager(agent: &Agent) -> UpdateServiceManager {
+    agent.session.create_update_service_manager()
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Registered {
+    registered: bool,
+}
+
+async fn register_service(
+    Shared(agent): Ours,
+    _: Owner,
+    Id(id): Id,
+    Body(wish): Body<Registered>,
+) -> Result<StatusCode, Problem> {
+    let register = move |agent: &Agent| Ok(manager(agent).register_service_with_au(id, wish.registered)?);
+    agent.aside(register).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn store(Shared(agent): Ours) -> Answer<serde_json::Value> {
+    let mut contents = agent.aside(|agent| Ok(agent.machine().store().list()?)).await?;
+    contents.sort_by(|one, other| one.label.cmp(&other.label));
+    let total: u64 = contents.iter().map(|content| content.size).sum();
+    Ok(Json(json!({ "total_size": total, "contents": contents })))
+}
+
+async fn metrics(Shared(agent): Ours) -> Result<Response, Problem> {
+    let question = Question::Search {
+        criteria: String::new(),
+    };
+    let found: SearchResult = agent.ask(&question).await?;
+    let text = agent
+        .aside(|agent| Ok(Numbers::read(agent, found)?.text()))
+        .await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+async fn codes() -> Json<serde_json::Value> {
+    let codes: Vec<CodeDocument> = HResult::ALL.iter().map(CodeDocument::from).collect();
+    Json(json!({ "codes": codes }))
+}
+
+async fn code(axum::extract::Path(text): axum::extract::Path<String>) -> Answer<CodeDocument> {
+    let code: HResult = text
+        .parse()
+        .map_err(|_| Problem::new(HResult::E_INVALIDARG, "this is no result code"))?;
+    code.info()
+        .map(|info| Json(CodeDocument::from(info)))
+        .ok_or_else(|| Problem::new(HResult::WU_E_ITEMNOTFOUND, format!("no code {code} is known")))
+}

@@ -1,0 +1,80 @@
+//! Jobs and streams outlive the agent, and a restarted one knows them.
+
+use serde_json::json;
+use uuid::Uuid;
+use wua_sandbox::Fault;
+
+use crate::api::Agent;
+use crate::harness::Machine;
+
+fn begun_at_the_gate() -> (Agent, String) {
+    let machine = Machine::new(2, &[Fault::Slow]);
+    machine.small_batches();
+    let agent = Agent::serve(machine);
+    let updates: Vec<String> = agent.ids().into_values().collect();
+    let (download, install) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    agent
+        .put_job(&download, json!({ "operation": "download", "updates": updates }))
+        .is(201);
+    agent.finish(&download);
+    agent.machine.close_gate();
+    agent
+        .put_job(&install, json!({ "operation": "install", "updates": updates }))
+        .is(201);
+    agent
+        .events(&install)
+        .until("the gate", |_, data| data["phase"] == "configuring");
+    (agent, install)
+}
+
+#[test]
+fn a_job_goes_on_while_the_agent_is_stopped_and_its_snapshot_has_all_results() {
+    let (mut agent, job) = begun_at_the_gate();
+    agent.stop();
+    agent.machine.open_gate();
+    agent.machine.wua(["attach", &job]).ends(0);
+    agent.start();
+    let mut events = agent.events(&job);
+    let (name, snapshot) = events.next().expect("a snapshot");
+    assert_eq!(name, "snapshot");
+    let last = if snapshot["outcome"].is_null() {
+        events.until("the end", |name, _| name == "completed");
+        agent.get(&format!("/jobs/{job}"))
+    } else {
+        snapshot
+    };
+    assert_eq!(last["outcome"]["result_code"], 2, "{last:#}");
+    assert_eq!(last["results"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn an_agent_that_was_killed_in_mid_job_finds_it_again() {
+    let (mut agent, job) = begun_at_the_gate();
+    agent.kill();
+    agent.start();
+    let mut events = agent.events(&job);
+    let (_, snapshot) = events.next().expect("a snapshot");
+    assert_eq!(snapshot["outcome"], json!(null));
+    assert_eq!(snapshot["updates"].as_array().map(Vec::len), Some(3));
+    agent.machine.open_gate();
+    events.until("the end", |name, _| name == "completed");
+    assert_eq!(agent.get(&format!("/jobs/{job}"))["outcome"]["result_code"], 2);
+}
+
+#[test]
+fn a_job_that_the_command_line_began_is_followed_through_the_agent() {
+    let machine = Machine::new(1, &[Fault::Slow]);
+    machine.small_batches();
+    machine.wua(["download", "--all"]).ends(0);
+    let agent = Agent::serve(machine);
+    agent.machine.close_gate();
+    let mut front = agent.machine.start(["install", "--all"]);
+    let job = front.job();
+    // Until it is planned, the job is its front's alone.
+    front.until_event("the gate", |line| line["phase"] == "configuring");
+    let mut events = agent.events(&job);
+    events.until("the gate", |_, data| data["phase"] == "configuring");
+    agent.machine.open_gate();
+    events.until("the end", |name, _| name == "completed");
+    front.wait().ends(0);
+}

@@ -1,0 +1,272 @@
+//! The agent's resources as calls.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+use ureq::http::{Method, Request, Response};
+use uuid::Uuid;
+use wua_job::{Job, JobBuilder, JobObserver, Told};
+use wua_types::api::{JobDocument, JobRequest, PlanDocument, PlanRequest, ProblemDocument, SystemDocument};
+use wua_types::{SearchResult, Update, UpdateHistoryEntry, UpdateId};
+
+use crate::error::ClientError;
+use crate::follow;
+use crate::socket::{NoResolver, SocketConnector};
+
+/// How long the agent may be silent while it works on an answer; a search waits for its turn.
+const ANSWER: Duration = Duration::from_secs(330);
+
+/// How long a stream may be silent: the agent says something every fifteen seconds.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// The most bytes of an answer.
+const LONGEST: u64 = 256 << 20;
+
+/// A caller's connection to an agent.
+#[derive(Clone, Debug)]
+pub struct AgentClient {
+    agent: Agent,
+}
+
+/// What a job is begun with.
+pub struct Begin<K: wua_job::JobKind> {
+    /// Its id, chosen by the caller.
+    pub id: Uuid,
+    /// What to do. `updates` is filled in from the collection below unless there is a plan.
+    pub request: JobRequest,
+    /// The updates, as the caller knows them: what the job's callbacks and results are about.
+    pub updates: Arc<[Update]>,
+    /// Who is told.
+    pub observer: Option<Box<dyn JobObserver<K>>>,
+}
+
+impl<K: wua_job::JobKind> std::fmt::Debug for Begin<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begin")
+            .field("id", &self.id)
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A page of the history.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct History {
+    /// How many entries there are in all.
+    pub total: usize,
+    /// The entries asked for, newest first.
+    pub entries: Vec<UpdateHistoryEntry>,
+}
+
+impl AgentClient {
+    /// A client of the agent that listens at the socket `path`. Connects with the first call.
+    pub fn new(path: &Path) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_recv_response(Some(ANSWER))
+            .timeout_per_read(Some(SILENCE))
+            .build();
+        let connector = SocketConnector { path: path.into() };
+        Self {
+            agent: Agent::with_parts(config, connector, NoResolver),
+        }
+    }
+
+    /// The machine as a whole, and what the caller may do.
+    ///
+    /// # Errors
+    /// As of every call: [`ClientError`], whose code is the agent's, or `WU_E_SERVICE_STOP` where none answers.
+    pub fn system(&self) -> Result<SystemDocument, ClientError> {
+        self.get("/system")
+    }
+
+    /// Searches; blocks until the result is there. Never fetches indexes.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `WU_E_INVALID_CRITERIA`.
+    pub fn search(&self, criteria: &str) -> Result<SearchResult, ClientError> {
+        self.get(&format!("/updates?criteria={}", encoded(criteria)))
+    }
+
+    /// One update whole.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `WU_E_ITEMNOTFOUND`.
+    pub fn update(&self, id: UpdateId) -> Result<Update, ClientError> {
+        self.get(&format!("/updates/{id}"))
+    }
+
+    /// Plans; touches nothing.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system).
+    pub fn plan(&self, request: &PlanRequest) -> Result<PlanDocument, ClientError> {
+        self.call(Method::POST, "/plans", request)
+    }
+
+    /// Results, newest first.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system).
+    pub fn history(&self, criteria: &str, start: usize, count: usize) -> Result<History, ClientError> {
+        self.get(&format!(
+            "/history?criteria={}&start={start}&count={count}",
+            encoded(criteria)
+        ))
+    }
+
+    /// One job as it stands.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `WU_E_UNKNOWN_ID`.
+    pub fn job(&self, id: Uuid) -> Result<JobDocument, ClientError> {
+        self.get(&format!("/jobs/{id}"))
+    }
+
+    /// Asks a job to stop at the next safe point.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `E_ACCESSDENIED` for another member's job.
+    pub fn request_abort(&self, id: Uuid) -> Result<(), ClientError> {
+        self.send(Method::POST, &format!("/jobs/{id}/abort"), None)
+            .map(drop)
+    }
+
+    /// Begins a job, and follows it. Returns when the agent knows what it works on; what is refused is refused here.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system), and the codes of rule R11.
+    pub fn begin<K: Told>(&self, begin: Begin<K>) -> Result<Job<K>, ClientError> {
+        let mut request = begin.request;
+        if request.plan.is_none() {
+            request.updates = begin.updates.iter().map(Update::id).collect();
+        }
+        let path = format!("/jobs/{}", begin.id);
+        let known: JobDocument = match self.call(Method::PUT, &path, &request) {
+            // Whether it was heard is not known; to say it again is harmless.
+            Err(ClientError::NotThere(_)) => self.call(Method::PUT, &path, &request)?,
+            answer => answer?,
+        };
+        self.join(begin.id, known.operation, begin.updates, begin.observer)
+    }
+
+    /// Follows a job that somebody began.
+    ///
+    /// # Errors
+    /// As [`job`](Self::job).
+    pub fn attach<K: Told>(
+        &self,
+        id: Uuid,
+        observer: Option<Box<dyn JobObserver<K>>>,
+    ) -> Result<Job<K>, ClientError> {
+        let known = self.job(id)?;
+        let named = |update: wua_types::StartedUpdate| {
+            let identity = wua_types::UpdateIdentity {
+                update_id: update.id,
+                revision_number: 1,
+            };
+            Update::new(identity, update.title)
+        };
+        let updates = known.updates.into_iter().map(named).collect();
+        self.join(id, known.operation, updates, observer)
+    }
+
+    fn join<K: Told>(
+        &self,
+        id: Uuid,
+        operation: wua_types::Operation,
+        updates: Arc<[Update]>,
+        observer: Option<Box<dyn JobObserver<K>>>,
+    ) -> Result<Job<K>, ClientError> {
+        let (job, feed, release) = JobBuilder::<K>::new(id, operation, updates)
+            .observer(observer)
+            .start()?;
+        let client = self.clone();
+        feed.on_abort(move || {
+            if let Err(error) = client.request_abort(id) {
+                tracing::error!(%id, %error, "the wish to stop the job did not reach the agent");
+            }
+        });
+        let client = self.clone();
+        thread::Builder::new()
+            .name("wua-client".into())
+            .spawn(move || follow::follow(&client, id, feed))
+            .map_err(|error| ClientError::NotThere(error.to_string()))?;
+        release.release();
+        Ok(job)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        understood(&self.send(Method::GET, path, None)?)
+    }
+
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(not_understood)?;
+        understood(&self.send(method, path, Some(body))?)
+    }
+
+    fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>, ClientError> {
+        let response = self.request(method, path, body)?;
+        let mut text = Vec::new();
+        response
+            .into_body()
+            .into_reader()
+            .take(LONGEST)
+            .read_to_end(&mut text)
+            .map_err(|error| ClientError::NotThere(error.to_string()))?;
+        Ok(text)
+    }
+
+    /// Sends a request. An answer that is a problem is an error.
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<ureq::Body>, ClientError> {
+        let mut request = Request::builder().method(method).uri(format!("http://wua{path}"));
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let request = request.body(body.unwrap_or_default()).map_err(not_understood)?;
+        let mut response = self
+            .agent
+            .run(request)
+            .map_err(|error| ClientError::NotThere(error.to_string()))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let text = response.body_mut().read_to_vec().map_err(not_understood)?;
+        let problem: ProblemDocument = serde_json::from_slice(&text).map_err(not_understood)?;
+        Err(ClientError::Problem(Box::new(problem)))
+    }
+}
+
+fn not_understood(error: impl ToString) -> ClientError {
+    ClientError::NotUnderstood(error.to_string())
+}
+
+fn understood<T: DeserializeOwned>(text: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(text).map_err(not_understood)
+}
+
+/// A text as part of an address: everything but letters and digits is written as `%` and two digits.
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

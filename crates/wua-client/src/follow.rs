@@ -1,0 +1,215 @@
+//! Following a job through its stream of Server-Sent Events, to its end, across any number of connections.
+
+use std::io::{BufRead, BufReader, Read as _};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use ureq::http::Method;
+use uuid::Uuid;
+use wua_job::{Ending, JobFeed, Told};
+use wua_types::api::{JobDocument, ProblemDocument};
+use wua_types::event::AnyProgress;
+use wua_types::{EventLine, HResult, JobEvent, OperationResultCode, Phase, UpdateResult as _, WaitingFor};
+
+use crate::client::AgentClient;
+use crate::error::ClientError;
+
+/// How long an agent that went away is waited for (rule R29).
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long between two tries to reach it.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// The most bytes of one event.
+const LONGEST: u64 = 64 << 20;
+
+/// Feeds a job until its end. Blocks.
+pub(crate) fn follow<K: Told>(client: &AgentClient, id: Uuid, feed: JobFeed<K>) {
+    let mut heard = Heard {
+        feed: &feed,
+        warnings: 0,
+        last: None,
+    };
+    let mut lost: Option<Instant> = None;
+    let ending = loop {
+        let before = heard.last.is_some();
+        match heard.listen(client, id) {
+            Ok(Some(ending)) => break ending,
+            Err(ClientError::Problem(problem)) => break heard.refused(&problem),
+            Ok(None) | Err(_) => {
+                // A stream that said something was there until just now.
+                if heard.last.is_some() && !before {
+                    lost = None;
+                }
+                let since = *lost.get_or_insert_with(Instant::now);
+                if since.elapsed() > PATIENCE {
+                    break heard.gone();
+                }
+                heard.wait_for_agent(since);
+                thread::sleep(AGAIN);
+            }
+        }
+    };
+    let results = feed.job().progress().update_results().cloned().collect();
+    feed.complete(K::hear_outcome(ending, results));
+}
+
+struct Heard<'a, K: Told> {
+    feed: &'a JobFeed<K>,
+    /// How many warnings were passed on.
+    warnings: usize,
+    last: Option<AnyProgress>,
+}
+
+impl<K: Told> Heard<'_, K> {
+    /// Listens to one stream; how the job ended, or nothing where the stream ended before it.
+    fn listen(&mut self, client: &AgentClient, id: Uuid) -> Result<Option<Ending>, ClientError> {
+        let response = client.request(Method::GET, &format!("/jobs/{id}/events"), None)?;
+        let mut lines = BufReader::new(response.into_body().into_reader());
+        let (mut name, mut data) = (String::new(), String::new());
+        loop {
+            let mut line = String::new();
+            let read = lines.by_ref().take(LONGEST).read_line(&mut line);
+            if read.map_err(|error| ClientError::NotThere(error.to_string()))? == 0 {
+                return Ok(None);
+            }
+            match line.trim_end_matches(['\r', '\n']) {
+                "" => {
+                    if let Some(ending) = self.event(&name, &data)? {
+                        return Ok(Some(ending));
+                    }
+                    name.clear();
+                    data.clear();
+                }
+                line => {
+                    if let Some(value) = line.strip_prefix("event:") {
+                        name = value.trim_start().into();
+                    } else if let Some(value) = line.strip_prefix("data:") {
+                        data.push_str(value.trim_start());
+                    }
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, name: &str, data: &str) -> Result<Option<Ending>, ClientError> {
+        let not_understood = |error: serde_json::Error| ClientError::NotUnderstood(error.to_string());
+        match name {
+            "snapshot" => {
+                let now: JobDocument = serde_json::from_str(data).map_err(not_understood)?;
+                Ok(self.snapshot(now))
+            }
+            "problem" => {
+                let problem: ProblemDocument = serde_json::from_str(data).map_err(not_understood)?;
+                Err(ClientError::Problem(Box::new(problem)))
+            }
+            "" => Ok(None),
+            _ => {
+                let line: EventLine = serde_json::from_str(data).map_err(not_understood)?;
+                Ok(self.change(line.event))
+            }
+        }
+    }
+
+    fn snapshot(&mut self, now: JobDocument) -> Option<Ending> {
+        for warning in now.warnings.into_iter().skip(self.warnings) {
+            self.warn(warning.message, warning.hresult);
+        }
+        for (index, result) in now.results.into_iter().enumerate() {
+            if result.result_code.is_final() {
+                self.feed.update_finished(index, K::hear_result(result));
+            }
+        }
+        self.progress(now.progress);
+        now.outcome.map(|outcome| Ending {
+            result_code: outcome.result_code,
+            hresult: outcome.hresult,
+            reboot_required: outcome.reboot_required,
+        })
+    }
+
+    fn change(&mut self, event: JobEvent) -> Option<Ending> {
+        match event {
+            JobEvent::Started { .. } => {}
+            JobEvent::Progress(progress) => self.progress(progress),
+            JobEvent::UpdateFinished { index, result, .. } => {
+                self.feed.update_finished(index, K::hear_result(result));
+            }
+            JobEvent::Warning { message, hresult } => self.warn(message, hresult),
+            JobEvent::Completed {
+                result_code,
+                hresult,
+                reboot_required,
+            } => {
+                return Some(Ending {
+                    result_code,
+                    hresult,
+                    reboot_required,
+                });
+            }
+        }
+        None
+    }
+
+    fn progress(&mut self, progress: AnyProgress) {
+        self.last = Some(progress.clone());
+        if let Some(progress) = K::hear_progress(progress) {
+            self.feed.progress(progress);
+        }
+    }
+
+    fn warn(&mut self, message: String, hresult: HResult) {
+        self.warnings += 1;
+        self.feed.warning(message, hresult);
+    }
+
+    /// Progress stands still, and says why.
+    fn wait_for_agent(&self, since: Instant) {
+        let Some(mut waiting) = self.last.clone() else {
+            return;
+        };
+        let truth = waiting.truth_mut();
+        truth.phase = Phase::Waiting;
+        truth.waiting_for = Some(WaitingFor {
+            what: "agent".into(),
+            since: Timestamp::now() - since.elapsed(),
+            holder: None,
+            detail: None,
+        });
+        if let Some(progress) = K::hear_progress(waiting) {
+            self.feed.progress(progress);
+        }
+    }
+
+    /// The agent is gone for good, or so it seems from here.
+    fn gone(&self) -> Ending {
+        let hresult = HResult::WU_E_SERVICE_STOP;
+        let sentence = "the agent went away; the job goes on, and its history will hold the result";
+        self.end_rest(OperationResultCode::Aborted, hresult, sentence);
+        Ending {
+            result_code: OperationResultCode::Aborted,
+            hresult,
+            reboot_required: false,
+        }
+    }
+
+    fn refused(&self, problem: &ProblemDocument) -> Ending {
+        self.end_rest(OperationResultCode::Failed, problem.hresult, &problem.detail);
+        Ending {
+            result_code: OperationResultCode::Failed,
+            hresult: problem.hresult,
+            reboot_required: false,
+        }
+    }
+
+    fn end_rest(&self, code: OperationResultCode, hresult: HResult, message: &str) {
+        let now = self.feed.job().progress();
+        for (index, result) in now.update_results().enumerate() {
+            if !result.result_code().is_final() {
+                self.feed
+                    .update_finished(index, K::UpdateResult::ended(code, hresult, message));
+            }
+        }
+    }
+}

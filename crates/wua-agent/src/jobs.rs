@@ -11,15 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use futures_util::StreamExt as _;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use wua_engine::folders::JobFolder;
 use wua_engine::follow::{self, Lines};
 use wua_engine::jobs::{self, JobState};
 use wua_engine::{Failure, Machine, detached};
 use wua_job::{Download, Installation, Job, JobBuilder, Snapshot, Told};
-use wua_types::api::{JobDocument, OutcomeDocument, WarningDocument};
-use wua_types::{EventLine, HResult, JobEvent, Operation, StartedUpdate, Update, UpdateIdentity};
+use wua_types::api::{Access, JobDocument, OutcomeDocument, WarningDocument};
+use wua_types::quote::without_quote;
+use wua_types::{
+    EventLine, HResult, JobEvent, Operation, StartedUpdate, Update, UpdateIdentity, UpdateInstallationResult,
+};
 
 use crate::caller::Caller;
 use crate::machine::too_much;
@@ -90,16 +94,26 @@ impl Entry {
     }
 
     /// The job as it stands, once it is known what it works on.
-    pub(crate) async fn document(&self) -> Result<JobDocument, Problem> {
+    pub(crate) async fn document(&self, access: Access) -> Result<JobDocument, Problem> {
         match &self.begun().await {
             Stage::Refused(problem) => Err(problem.clone()),
             Stage::Waiting => Err(Problem::new(
                 HResult::WU_E_TIME_OUT,
                 "the job's worker has said nothing yet",
             )),
-            Stage::Begun(Followed::Installation(job)) => Ok(document(job, &job.progress())),
-            Stage::Begun(Followed::Download(job)) => Ok(document(job, &job.progress())),
+            Stage::Begun(Followed::Installation(job)) => Ok(document(job, &job.progress(), access)),
+            Stage::Begun(Followed::Download(job)) => Ok(document(job, &job.progress(), access)),
         }
+    }
+
+    /// Waits for the job's end; how it stands then.
+    pub(crate) async fn ended(&self) -> Result<JobDocument, Problem> {
+        match self.begun().await {
+            Stage::Begun(Followed::Installation(job)) => job.stream().for_each(async |_| ()).await,
+            Stage::Begun(Followed::Download(job)) => job.stream().for_each(async |_| ()).await,
+            Stage::Waiting | Stage::Refused(_) => {}
+        }
+        self.document(Access::Owner).await
     }
 
     fn is_running(&self) -> bool {
@@ -112,8 +126,8 @@ impl Entry {
     }
 }
 
-/// A job as it stood at `now`; with its outcome where it has completed and `now` is its last word.
-pub(crate) fn document<K: Told>(job: &Job<K>, now: &Snapshot<K>) -> JobDocument {
+/// A job as it stood at `now`, or as it ended; what programs printed is for the machine's owner alone.
+pub(crate) fn document<K: Told>(job: &Job<K>, now: &Snapshot<K>, access: Access) -> JobDocument {
     let outcome = job.outcome();
     let now = match &outcome {
         Some(_) => &job.progress(),
@@ -124,16 +138,33 @@ pub(crate) fn document<K: Told>(job: &Job<K>, now: &Snapshot<K>) -> JobDocument 
         id: update.id(),
         title: update.title.clone(),
     };
+    let shown = |text: &str| match access {
+        Access::Owner => text.to_owned(),
+        Access::Read | Access::Member => without_quote(text).to_owned(),
+    };
     let warning = |warning: &wua_job::Warning| WarningDocument {
-        message: warning.message.clone(),
+        message: shown(&warning.message),
         hresult: warning.hresult,
     };
+    let result = |result: &K::UpdateResult| {
+        let told = K::tell_result(result);
+        UpdateInstallationResult {
+            message: shown(&told.message),
+            ..told
+        }
+    };
+    let mut progress = K::tell_progress(now);
+    if access < Access::Owner
+        && let Some(waiting) = &mut progress.truth_mut().waiting_for
+    {
+        waiting.detail = None;
+    }
     JobDocument {
         job: job.id(),
         operation: job.operation(),
         updates: job.updates().iter().enumerate().map(named).collect(),
-        progress: K::tell_progress(now),
-        results: now.update_results().map(K::tell_result).collect(),
+        progress,
+        results: now.update_results().map(result).collect(),
         warnings: now.warnings().iter().map(warning).collect(),
         outcome: outcome.map(|outcome| {
             let ending = K::tell_outcome(&outcome);
@@ -150,13 +181,16 @@ pub(crate) fn document<K: Told>(job: &Job<K>, now: &Snapshot<K>) -> JobDocument 
 #[derive(Debug)]
 pub(crate) struct Jobs {
     machine: Arc<Machine>,
+    /// Who is told when a job has ended.
+    news: Arc<Notify>,
     known: Mutex<HashMap<Uuid, Arc<Entry>>>,
 }
 
 impl Jobs {
-    pub(crate) fn new(machine: Arc<Machine>) -> Self {
+    pub(crate) fn new(machine: Arc<Machine>, news: Arc<Notify>) -> Self {
         Self {
             machine,
+            news,
             known: Mutex::default(),
         }
     }
@@ -292,7 +326,7 @@ impl Jobs {
             .order
             .as_ref()
             .is_some_and(|order| order.uid() == caller.uid());
-        if !is_own && caller.access() < wua_types::api::Access::Owner {
+        if !is_own && caller.access() < Access::Owner {
             return Err(
                 Problem::new(HResult::E_ACCESSDENIED, "the job was begun by somebody else")
                     .next("Whoever began it, or root, can stop it.")
@@ -319,7 +353,11 @@ impl Jobs {
 
     /// Follows a job in a thread of its own, and gives it workers.
     fn tend(&self, entry: &Arc<Entry>) -> Result<(), Problem> {
-        let (machine, entry) = (Arc::clone(&self.machine), Arc::clone(entry));
+        let (machine, news, entry) = (
+            Arc::clone(&self.machine),
+            Arc::clone(&self.news),
+            Arc::clone(entry),
+        );
         thread::Builder::new()
             .name("agent-follow".into())
             .spawn(move || {
@@ -339,6 +377,7 @@ impl Jobs {
                     entry.stage.send_replace(Stage::Refused(problem));
                 }
                 clear(&machine);
+                news.notify_one();
             })
             .map_err(|error| Problem::new(HResult::E_OUTOFMEMORY, error.to_string()))?;
         Ok(())

@@ -12,18 +12,25 @@
 
 #![forbid(unsafe_code)]
 
+mod acts;
+mod alarm;
 pub mod ask;
 mod caller;
 mod events;
 mod jobs;
 mod machine;
 mod metrics;
+mod motd;
 mod notify;
 mod order;
 mod problem;
 mod request;
 mod routes;
+pub mod schedule;
+mod scheduler;
 mod server;
+pub mod settings;
+mod surroundings;
 pub mod worker;
 
 pub use server::{Service, run};

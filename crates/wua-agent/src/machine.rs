@@ -1,18 +1,19 @@
 //! What the agent's parts share: the machine that it serves, and the limits of what it does at once.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use tokio::process::Command;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use wua_engine::{Folders, Keeper, Machine, UpdateSession};
 use wua_types::HResult;
 
 use crate::jobs::Jobs;
 use crate::order::Plans;
 use crate::problem::Problem;
+use crate::scheduler::Standing;
 
 /// How many questions are answered at once; each takes a processor, and up to some tens of megabytes.
 const AT_ONCE: usize = 2;
@@ -29,16 +30,22 @@ pub(crate) struct Agent {
     pub(crate) session: UpdateSession,
     pub(crate) jobs: Jobs,
     pub(crate) plans: Plans,
+    /// Something happened that the schedule wants to know.
+    pub(crate) news: Arc<Notify>,
+    standing: Mutex<Standing>,
     turns: Semaphore,
     streams: Arc<Semaphore>,
 }
 
 impl Agent {
     pub(crate) fn new(session: UpdateSession) -> Self {
+        let news = Arc::new(Notify::new());
         Self {
-            jobs: Jobs::new(Arc::clone(session.machine())),
+            jobs: Jobs::new(Arc::clone(session.machine()), Arc::clone(&news)),
             session,
             plans: Plans::default(),
+            news,
+            standing: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
             streams: Arc::new(Semaphore::new(STREAMS)),
         }
@@ -50,6 +57,18 @@ impl Agent {
 
     pub(crate) fn folders(&self) -> &Folders {
         &self.machine().folders
+    }
+
+    /// What the schedule came to last.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn tell_standing(&self, standing: Standing) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
     /// Waits for the turn of a question.

@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// How many plans wait at most for one caller, and in all; the oldest make room.
 const WAITING: (usize, usize) = (16, 256);
 
+/// Under which id the schedule's jobs stand in history.
+const SCHEDULE: &str = "wua automatic updates";
+
 /// The most updates of one job.
 pub(crate) const MOST_UPDATES: usize = 5000;
 
@@ -136,6 +139,19 @@ impl Order {
             request,
             updates,
         })
+    }
+
+    /// What the machine's own schedule has done: its policy and settings authorise it.
+    pub(crate) fn of_schedule(operation: Operation, updates: Vec<UpdateId>) -> Self {
+        let mut request = JobRequest::new(operation);
+        request.updates.clone_from(&updates);
+        request.client_application_id = Some(SCHEDULE.into());
+        Self {
+            uid: rustix::process::geteuid().as_raw(),
+            since: Timestamp::now(),
+            request,
+            updates,
+        }
     }
 
     pub(crate) fn uid(&self) -> u32 {

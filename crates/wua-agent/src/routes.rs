@@ -14,20 +14,22 @@ use serde_json::json;
 use wua_engine::jobs::{self, JobSummary};
 use wua_engine::state::{PublicState, State};
 use wua_engine::{SystemInformation, UpdateServiceManager};
-use wua_types::api::{CodeDocument, JobDocument, JobRequest, PlanDocument, PlanRequest, SystemDocument};
+use wua_types::api::{
+    CodeDocument, JobDocument, JobRequest, PlanDocument, PlanRequest, SettingsDocument, SystemDocument,
+};
 use wua_types::quote::without_quote;
 use wua_types::{HResult, PlanHash, SearchResult, Update, UpdateHistoryEntry, UpdateId, UpdateService};
 
 use crate::OPENAPI;
 use crate::ask::{EVERYTHING, Question};
 use crate::caller::{Caller, Member, Owner};
-use crate::events;
 use crate::jobs::Stage;
 use crate::machine::Agent;
 use crate::metrics::Numbers;
 use crate::order::{Order, check_updates};
 use crate::problem::Problem;
 use crate::request::{Body, Id, Params};
+use crate::{events, settings};
 
 type Answer<T> = Result<Json<T>, Problem>;
 type Ours = Shared<Arc<Agent>>;
@@ -53,6 +55,7 @@ pub(crate) fn router(agent: Arc<Agent>) -> Router {
         .route("/history", get(history))
         .route("/services", get(services))
         .route("/services/{id}/automatic", put(register_service))
+        .route("/settings", get(read_settings).patch(change_settings))
         .route("/store", get(store))
         .route("/metrics", get(metrics))
         .route("/codes", get(codes))
@@ -86,6 +89,7 @@ async fn system(Shared(agent): Ours, caller: Caller) -> Answer<SystemDocument> {
         busy: found.busy.map(|holder| holder.job),
         lock_holder: found.lock_holder,
         unfinished: found.unfinished.iter().map(|operation| operation.job).collect(),
+        stale_services: agent.standing().stale_services,
     }))
 }
 
@@ -202,9 +206,14 @@ fn unknown_job(id: uuid::Uuid) -> Problem {
     .next("`GET /jobs` lists the jobs there are.")
 }
 
-async fn job(Shared(agent): Ours, Id(id): Id) -> Answer<JobDocument> {
+async fn job(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Answer<JobDocument> {
     let entry = agent.aside(move |agent| agent.jobs.get(id)).await?;
-    Ok(Json(entry.ok_or_else(|| unknown_job(id))?.document().await?))
+    Ok(Json(
+        entry
+            .ok_or_else(|| unknown_job(id))?
+            .document(caller.access())
+            .await?,
+    ))
 }
 
 /// Begins a job. The answer comes when it is known what it works on, so that what is refused is refused here.
@@ -231,13 +240,13 @@ async fn begin_job(
         agent.aside(move |agent| Ok(agent.jobs.forget(&entry))).await?;
         return Err(problem);
     }
-    Ok((status, Json(entry.document().await?)))
+    Ok((status, Json(entry.document(caller.access()).await?)))
 }
 
-async fn job_events(Shared(agent): Ours, Id(id): Id) -> Result<Response, Problem> {
+async fn job_events(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
     let leave = agent.stream()?;
     let entry = agent.aside(move |agent| agent.jobs.get(id)).await?;
-    let events = events::of(entry.ok_or_else(|| unknown_job(id))?);
+    let events = events::of(entry.ok_or_else(|| unknown_job(id))?, caller.access());
     // The leave ends with the stream.
     let events = events.map(move |event| {
         let _ = &leave;
@@ -317,6 +326,22 @@ async fn register_service(
     let register = move |agent: &Agent| Ok(manager(agent).register_service_with_au(id, wish.registered)?);
     agent.aside(register).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn read_settings(Shared(agent): Ours) -> Answer<SettingsDocument> {
+    Ok(Json(agent.aside(settings::document).await?))
+}
+
+async fn change_settings(
+    Shared(agent): Ours,
+    _: Owner,
+    Body(wishes): Body<serde_json::Map<String, serde_json::Value>>,
+) -> Answer<SettingsDocument> {
+    agent
+        .aside(move |agent| Ok(settings::change(agent.machine(), wishes)?))
+        .await?;
+    agent.news.notify_one();
+    read_settings(Shared(agent)).await
 }
 
 async fn store(Shared(agent): Ours) -> Answer<serde_json::Value> {

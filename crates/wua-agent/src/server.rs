@@ -22,7 +22,7 @@ use wua_types::HResult;
 
 use crate::caller::{Caller, Door};
 use crate::machine::Agent;
-use crate::{notify, routes};
+use crate::{notify, routes, scheduler};
 
 /// How many connections are open at once, at each socket.
 const CONNECTIONS: usize = 256;
@@ -75,7 +75,8 @@ async fn serve(service: Service) -> Result<(), Failure> {
         .aside(|agent| agent.jobs.restore())
         .await
         .unwrap_or_else(|problem| tracing::warn!(?problem, "jobs of an earlier agent are not taken up"));
-    let router = routes::router(Arc::clone(&agent));
+    let schedule = tokio::spawn(scheduler::run(Arc::clone(&agent)));
+    let router = routes::router(agent);
     let (mut end, mut interrupt) = (
         signal(SignalKind::terminate()).map_err(failed("cannot wait for signals".into()))?,
         signal(SignalKind::interrupt()).map_err(failed("cannot wait for signals".into()))?,
@@ -88,6 +89,7 @@ async fn serve(service: Service) -> Result<(), Failure> {
         _ = end.recv() => {}
         _ = interrupt.recv() => {}
     }
+    schedule.abort();
     notify::say(service.notify.as_deref(), "STOPPING=1");
     Ok(())
 }

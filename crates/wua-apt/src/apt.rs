@@ -241,6 +241,10 @@ impl UpdateHandler for Apt {
         restart::restart_required(&self.tree)
     }
 
+    fn installs_by_itself(&self) -> bool {
+        crate::unattended::is_active(&self.tree)
+    }
+
     fn lock_holder(&self) -> Option<String> {
         locks::holder(&self.tree, &[locks::FRONTEND, locks::DATABASE]).map(|holder| holder.to_string())
     }

@@ -56,6 +56,7 @@ mod stored;
 mod survivors;
 mod text;
 pub mod tree;
+mod unattended;
 mod updates;
 pub mod version;
 mod watch;

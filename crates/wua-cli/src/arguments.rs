@@ -29,6 +29,10 @@ pub(crate) struct Global {
     /// What to print: sentences and tables, one JSON document, or one JSON object a line while it happens
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub(crate) output: Format,
+    /// Work through the agent that listens in this folder. Without this, what acts on this machine goes through its own agent
+    /// where one answers
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) sockets: Option<PathBuf>,
     /// The time the command may take in all, such as `90s`, `10m` or `2h`; then its job is asked to stop
     #[arg(long, global = true, value_parser = parse_duration, value_name = "TIME")]
     pub(crate) timeout: Option<Duration>,
@@ -135,6 +139,11 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+    /// Show or change what is done by itself: automatic updates
+    Settings {
+        #[command(subcommand)]
+        command: Option<SettingsCommand>,
+    },
     /// Serve this machine's updates to others, on Unix sockets
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -144,12 +153,30 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum SettingsCommand {
+    /// Set a value
+    Set {
+        /// The key, as `wua settings` lists it
+        key: String,
+        /// A word, a number, or JSON for lists: `install`, `12`, `[{"start":"02:00","length_minutes":180}]`
+        value: String,
+    },
+    /// Take a key back to what holds without it
+    Unset {
+        /// The key
+        key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
-    /// Run the agent until it is told to end; jobs that run then go on
-    Run {
-        /// The folder of its sockets
-        #[arg(long, value_name = "DIR", default_value = wua_agent::SOCKETS)]
-        sockets: PathBuf,
+    /// Run the agent until it is told to end; jobs that run then go on. `--sockets` says where it listens
+    Run,
+    /// Play the settings of automatic updates on a made-up calendar, and print what would be done when, and why
+    Simulate {
+        /// For how many days
+        #[arg(long, default_value_t = 14, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=400))]
+        days: u16,
     },
     /// Carry out a job that the agent wrote down; started by the agent itself
     #[command(hide = true)]

@@ -1,13 +1,18 @@
 //! What every command works with: the screen, the session, and how long it may take; and how it watches a job.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
 use serde_json::Value;
 use uuid::Uuid;
+use wua_client::{AgentClient, Begin};
+use wua_engine::handler::Consent;
 use wua_engine::{UpdateSession, follow, resume};
-use wua_job::{CallbackError, Installation, Job, JobKind, JobObserver, Search, Snapshot};
-use wua_types::{HResult, Operation, OperationResultCode, SearchResult};
+use wua_job::{CallbackError, Download, Installation, Job, JobKind, JobObserver, Search, Snapshot, Told};
+use wua_types::api::{Access, JobRequest, PlanRequest};
+use wua_types::{HResult, Operation, OperationResultCode, PlanHash, SearchResult, Update, UpdateOperation};
 
 use crate::arguments::{Format, Global};
 use crate::interrupt::{self, Wake};
@@ -21,6 +26,9 @@ use crate::screen::Screen;
 pub(crate) struct Front {
     pub(crate) screen: Screen,
     pub(crate) session: UpdateSession,
+    /// Who acts in this command's place, where somebody does.
+    agent: Option<AgentClient>,
+    sockets: Option<PathBuf>,
     deadline: Option<Instant>,
     wakes: Receiver<Wake>,
     sender: Sender<Wake>,
@@ -39,12 +47,15 @@ impl Front {
     /// Opens the machine and takes over Ctrl-C.
     pub(crate) fn open(screen: Screen, global: &Global) -> Result<Self, Problem> {
         let session = machine::open(&global.root)?;
+        let agent = agent(global, &session)?;
         let (sender, wakes) = channel();
         interrupt::watch(sender.clone())?;
         let deadline = global.timeout.map(|limit| Instant::now() + limit);
         Ok(Self {
             screen,
             session,
+            agent,
+            sockets: global.sockets.clone(),
             deadline,
             wakes,
             sender,
@@ -56,8 +67,118 @@ impl Front {
         self.sender.clone()
     }
 
+    /// The agent that acts in this command's place, if one does.
+    pub(crate) fn agent(&self) -> Option<&AgentClient> {
+        self.agent.as_ref()
+    }
+
+    /// An agent that can be asked how things stand, if one answers.
+    pub(crate) fn watcher(&self) -> Option<AgentClient> {
+        let folder = match &self.sockets {
+            Some(folder) => folder.as_path(),
+            None if self.session.machine().folders.root() == Path::new("/") => Path::new(wua_agent::SOCKETS),
+            None => return None,
+        };
+        let path = folder.join("read.sock");
+        let answers = std::os::unix::net::UnixStream::connect(&path).is_ok();
+        answers.then(|| AgentClient::new(&path))
+    }
+
+    /// Begins a download, here or through the agent.
+    pub(crate) fn start_download(
+        &self,
+        updates: Arc<[Update]>,
+        observer: Box<dyn JobObserver<Download>>,
+    ) -> Result<Job<Download>, Problem> {
+        match &self.agent {
+            Some(agent) => self.begin(agent, JobRequest::new(Operation::Download), updates, observer),
+            None => Ok(self
+                .session
+                .create_update_downloader()
+                .start(updates, Some(observer))?),
+        }
+    }
+
+    /// Begins an installation or uninstallation, here or through the agent; held to the plan where one is authorised.
+    pub(crate) fn start_change(
+        &self,
+        operation: UpdateOperation,
+        updates: Arc<[Update]>,
+        authorized: Option<PlanHash>,
+        observer: Box<dyn JobObserver<Installation>>,
+    ) -> Result<Job<Installation>, Problem> {
+        let Some(agent) = &self.agent else {
+            let mut installer = self.session.create_update_installer();
+            installer.authorized_plan = authorized;
+            return Ok(match operation {
+                UpdateOperation::Installation => installer.start_install(updates, Some(observer))?,
+                UpdateOperation::Uninstallation => installer.start_uninstall(updates, Some(observer))?,
+            });
+        };
+        let mut request = JobRequest::new(match operation {
+            UpdateOperation::Installation => Operation::Install,
+            UpdateOperation::Uninstallation => Operation::Uninstall,
+        });
+        if let Some(authorized) = authorized {
+            // The agent keeps the plan for us; that it is the one we know, its hash says.
+            agent.plan(&PlanRequest {
+                operation,
+                updates: updates.iter().map(Update::id).collect(),
+                is_forced: false,
+                force_quiet: false,
+            })?;
+            request.plan = Some(authorized.to_string());
+        }
+        self.begin(agent, request, updates, observer)
+    }
+
+    /// Begins a repair, here or through the agent.
+    pub(crate) fn start_repair(
+        &self,
+        consent: Consent,
+        observer: Box<dyn JobObserver<Installation>>,
+    ) -> Result<Job<Installation>, Problem> {
+        match &self.agent {
+            Some(agent) => {
+                let mut request = JobRequest::new(Operation::Repair);
+                request.allow_removals = consent.removals;
+                self.begin(agent, request, Arc::from([]), observer)
+            }
+            None => Ok(self
+                .session
+                .create_update_installer()
+                .start_repair(consent, Some(observer))?),
+        }
+    }
+
+    fn begin<K: Told>(
+        &self,
+        agent: &AgentClient,
+        mut request: JobRequest,
+        updates: Arc<[Update]>,
+        observer: Box<dyn JobObserver<K>>,
+    ) -> Result<Job<K>, Problem> {
+        request.client_application_id = Some(machine::CLIENT.into());
+        Ok(agent.begin(Begin {
+            id: Uuid::new_v4(),
+            request,
+            updates,
+            observer: Some(observer),
+        })?)
+    }
+
     /// Fails unless the caller may change the machine.
     pub(crate) fn need_permission(&self, command: &str) -> Result<(), Problem> {
+        self.need_access(command, Access::Owner)
+    }
+
+    /// Fails unless the caller may do so much, through the agent where there is one.
+    pub(crate) fn need_access(&self, command: &str, access: Access) -> Result<(), Problem> {
+        if let Some(agent) = &self.agent
+            && agent.system()?.access >= access
+        {
+            return Ok(());
+        }
         self.session.machine().handler.may_change().map_err(|failure| {
             let root = self.session.machine().folders.root();
             let as_root = || format!("Run it as root: `sudo wua {command} …`. Searching needs no rights.");
@@ -70,6 +191,10 @@ impl Front {
     /// # Errors
     /// A job cannot go on, or the caller does not want to wait for it.
     pub(crate) fn finish_lost(&self) -> Result<(), Problem> {
+        if self.agent.is_some() {
+            // The agent's workers see to it.
+            return Ok(());
+        }
         let machine = self.session.machine();
         let mut finished: Vec<Uuid> = Vec::new();
         loop {
@@ -159,6 +284,10 @@ impl Front {
     /// # Errors
     /// The search failed or was stopped.
     pub(crate) fn search(&self, criteria: &str, refresh: bool) -> Result<SearchResult, Problem> {
+        if refresh && let Some(agent) = &self.agent {
+            self.refresh_by(agent)?;
+            return self.search(criteria, false);
+        }
         let mut searcher = self.session.create_update_searcher();
         searcher.refresh = refresh;
         let observer = SearchObserver {
@@ -178,6 +307,27 @@ impl Front {
         }
     }
 
+    /// Has the agent fetch the indexes.
+    fn refresh_by(&self, agent: &AgentClient) -> Result<(), Problem> {
+        let observer: Box<dyn JobObserver<Installation>> = Box::new(End { done: self.done() });
+        let job = self.begin(agent, JobRequest::new(Operation::Search), Arc::from([]), observer)?;
+        if self.watch(&job) == Watched::Left {
+            return Err(stopped());
+        }
+        let (outcome, now) = (job.wait(), job.progress());
+        if self.screen.is_text() {
+            now.warnings()
+                .iter()
+                .for_each(|warning| self.screen.warn(&crate::text::one_line(&warning.message)));
+        }
+        match outcome.result_code {
+            OperationResultCode::Failed | OperationResultCode::Aborted => {
+                Err(Problem::new(outcome.hresult, "the indexes could not be fetched"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Says what a search warned of, where no document will.
     pub(crate) fn tell_warnings(&self, result: &SearchResult) {
         if self.screen.is_text() {
@@ -190,6 +340,27 @@ impl Front {
     /// The last word of a command: its document, where one is wanted.
     pub(crate) fn result(&self, document: Value) {
         self.screen.result(document);
+    }
+}
+
+/// The agent that acts in this command's place: the one that `--sockets` names, or for this machine its own where it lets us in.
+fn agent(global: &Global, session: &UpdateSession) -> Result<Option<AgentClient>, Problem> {
+    const SOCKET: &str = "control.sock";
+    let own = Path::new(wua_agent::SOCKETS);
+    let folder = match &global.sockets {
+        Some(folder) => folder,
+        None if session.machine().folders.root() == Path::new("/") => own,
+        None => return Ok(None),
+    };
+    let path = folder.join(SOCKET);
+    match std::os::unix::net::UnixStream::connect(&path) {
+        Ok(_) => Ok(Some(AgentClient::new(&path))),
+        Err(_) if global.sockets.is_none() => Ok(None),
+        Err(error) => {
+            let what = format!("the agent at `{}` does not let you act: {error}", path.display());
+            Err(Problem::new(wua_engine::store::io_code(&error), what)
+                .hint("Is it running? Root and members of the group `wua` may act through it."))
+        }
     }
 }
 

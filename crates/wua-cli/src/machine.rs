@@ -12,7 +12,7 @@ use wua_types::HResult;
 use crate::problem::Problem;
 
 /// The id under which the command line's jobs stand in history.
-const CLIENT: &str = concat!("wua/", env!("CARGO_PKG_VERSION"));
+pub(crate) const CLIENT: &str = concat!("wua/", env!("CARGO_PKG_VERSION"));
 
 /// What to do about a tree of which only a part is another user's.
 const OWN_TREE: &str = "Give the whole tree to one user, and run it as that one.";
@@ -41,6 +41,8 @@ pub(crate) fn open(root: &Path) -> Result<UpdateSession, Problem> {
             folders.policy().display()
         ))
     })?;
+    wua_agent::settings::of_policy(&policy)
+        .map_err(|error| Problem::from(error).hint("docs/policy.md lists every key and what it may be."))?;
     let script_limit = policy
         .install
         .script_limit_seconds

@@ -21,7 +21,8 @@ use clap::Parser as _;
 
 use crate::arguments::{AgentCommand, Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
 use crate::commands::{
-    act, agent, codes, demo, flags, history, jobs, repair, sandbox, search, shell, show, status, store,
+    act, agent, codes, demo, flags, history, jobs, repair, sandbox, search, settings, shell, show, status,
+    store,
 };
 use crate::exit_code::Exit;
 use crate::front::Front;
@@ -90,7 +91,9 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
         Command::Codes { code } => codes::run(screen, code),
         Command::Completions { shell } => shell::completions(screen, shell),
         Command::Man => shell::man(screen),
-        Command::Agent(AgentCommand::Run { sockets }) => agent::run(global, &sockets),
+        Command::Settings { command } => settings::run(&front()?, command),
+        Command::Agent(AgentCommand::Run) => agent::run(global),
+        Command::Agent(AgentCommand::Simulate { days }) => settings::simulate(&front()?, days),
         Command::Agent(AgentCommand::Work { job }) => agent::work(global, job),
         Command::Agent(AgentCommand::Ask) => agent::ask(global),
         Command::Job(JobCommand::Run { job }) => jobs::run(&front()?, job),

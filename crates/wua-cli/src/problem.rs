@@ -121,6 +121,22 @@ impl From<StartError> for Problem {
     }
 }
 
+impl From<wua_client::ClientError> for Problem {
+    fn from(error: wua_client::ClientError) -> Self {
+        let problem = Self::new(error.code(), error.to_string());
+        match (&error, error.next_step()) {
+            (wua_client::ClientError::Problem(document), _) if document.job.is_some() => {
+                let job = document.job.unwrap_or_default();
+                problem.hint(format!(
+                    "Wait for it with `wua attach {job}`, then repeat the command."
+                ))
+            }
+            (_, Some(next)) => problem.hint(next),
+            (_, None) => problem,
+        }
+    }
+}
+
 impl From<std::io::Error> for Problem {
     fn from(error: std::io::Error) -> Self {
         Self::new(wua_engine::store::io_code(&error), error.to_string())

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use ureq::Agent;
 use ureq::http::{Method, Request, Response};
 use uuid::Uuid;
 use wua_job::{Job, JobBuilder, JobObserver, Told};
-use wua_types::api::{JobDocument, JobRequest, PlanDocument, PlanRequest, ProblemDocument, SystemDocument};
+use wua_types::api::{
+    JobDocument, JobRequest, PlanDocument, PlanRequest, ProblemDocument, SettingsDocument, SystemDocument,
+};
 use wua_types::{SearchResult, Update, UpdateHistoryEntry, UpdateId};
 
 use crate::error::ClientError;
@@ -119,6 +122,22 @@ impl AgentClient {
             "/history?criteria={}&start={start}&count={count}",
             encoded(criteria)
         ))
+    }
+
+    /// What is done by itself, and what will happen next.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system).
+    pub fn settings(&self) -> Result<SettingsDocument, ClientError> {
+        self.get("/settings")
+    }
+
+    /// Changes settings: each key to its value, or with null back to what holds without it. All or nothing.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `E_INVALIDARG`, `E_ACCESSDENIED`.
+    pub fn change_settings(&self, wishes: &Map<String, Value>) -> Result<SettingsDocument, ClientError> {
+        self.call(Method::PATCH, "/settings", wishes)
     }
 
     /// One job as it stands.

@@ -97,7 +97,11 @@ impl EventWriter {
             event,
         };
         self.whole.write(&line, durable)?;
-        self.public.write(&published(line), false)
+        let public = EventLine {
+            event: published(line.event),
+            ..line
+        };
+        self.public.write(&public, false)
     }
 }
 
@@ -142,9 +146,10 @@ impl LineFile {
     }
 }
 
-/// The event as everybody may read it.
-fn published(mut line: EventLine) -> EventLine {
-    match &mut line.event {
+/// The event as everybody may read it: without what programs printed.
+#[must_use]
+pub fn published(mut event: JobEvent) -> JobEvent {
+    match &mut event {
         JobEvent::Progress(AnyProgress::Installation(now)) => {
             if let Some(waiting) = &mut now.truth.waiting_for {
                 waiting.detail = None;
@@ -156,7 +161,7 @@ fn published(mut line: EventLine) -> EventLine {
         | JobEvent::Started { .. }
         | JobEvent::Completed { .. } => {}
     }
-    line
+    event
 }
 
 fn has_moved(last: &InstallationProgress, now: &InstallationProgress) -> bool {

@@ -41,6 +41,16 @@ impl Folders {
         self.state().join("state.json")
     }
 
+    /// What the agent's schedule remembers.
+    pub fn agent_memory(&self) -> PathBuf {
+        self.agent_jobs().join("schedule.json")
+    }
+
+    /// What whoever logs in is told.
+    pub fn motd(&self) -> PathBuf {
+        self.state().join("motd")
+    }
+
     /// The machine in numbers, for node_exporter.
     pub fn metrics(&self) -> PathBuf {
         self.state().join("wua.prom")

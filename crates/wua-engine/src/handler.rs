@@ -268,6 +268,9 @@ pub trait UpdateHandler: Send + Sync {
     /// The machine's state cannot be read.
     fn restart_required(&self) -> Result<Option<Vec<String>>, Failure>;
 
+    /// Whether another program installs updates on this machine by itself.
+    fn installs_by_itself(&self) -> bool;
+
     /// Who else is changing the machine's packages now, as `NAME (PID)`.
     fn lock_holder(&self) -> Option<String>;
 }

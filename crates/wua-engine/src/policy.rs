@@ -17,6 +17,8 @@ pub struct Policy {
     pub undo: UndoPolicy,
     /// About what is kept.
     pub store: StorePolicy,
+    /// About what the agent does by itself; the agent knows the keys.
+    pub automatic: serde_json::Map<String, serde_json::Value>,
 }
 
 /// `[install]`.

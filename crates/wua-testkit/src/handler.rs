@@ -354,6 +354,10 @@ impl UpdateHandler for ScriptedHandler {
         Ok(lock(&self.restart).clone())
     }
 
+    fn installs_by_itself(&self) -> bool {
+        false
+    }
+
     fn lock_holder(&self) -> Option<String> {
         None
     }

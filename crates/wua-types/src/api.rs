@@ -1,9 +1,13 @@
 //! The documents of the agent's API, as its service and its clients share them. The API itself is told in
 //! `crates/wua-agent/src/openapi.json`.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::enums::{OperationResultCode, UpdateOperation};
+use crate::enums::{
+    AutomaticUpdatesNotificationLevel, AutomaticUpdatesScheduledInstallationDay, OperationResultCode,
+    UpdateOperation,
+};
 use crate::event::{AnyProgress, Operation, StartedUpdate};
 use crate::hresult::{CodeInfo, HResult};
 use crate::identity::UpdateId;
@@ -174,6 +178,8 @@ pub struct SystemDocument {
     pub lock_holder: Option<String>,
     /// Jobs that have begun and not ended.
     pub unfinished: Vec<Uuid>,
+    /// Services that still use replaced files, as of the schedule's last look.
+    pub stale_services: Vec<String>,
 }
 
 /// What a caller may do.
@@ -216,4 +222,64 @@ impl From<&'static CodeInfo> for CodeDocument {
             next_step: info.next_step,
         }
     }
+}
+
+/// The settings of automatic updates: `GET /settings`. What each key means, the schedule knows.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SettingsDocument {
+    /// Every key.
+    pub settings: Vec<SettingDocument>,
+    /// The same in the API's own terms.
+    pub automatic_updates: AutomaticUpdatesDocument,
+    /// What will happen next; none before the schedule's first look.
+    pub next: Option<NextDocument>,
+    /// When updates were last looked for (`LastSearchSuccessDate`).
+    pub last_check: Option<Timestamp>,
+    /// When an automatic installation last succeeded (`LastInstallationSuccessDate`).
+    pub last_installation: Option<Timestamp>,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SettingDocument {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: serde_json::Value,
+    /// Where that comes from.
+    pub origin: SettingOrigin,
+}
+
+/// Where a setting's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingOrigin {
+    /// The administrator's policy. It cannot be changed through the API.
+    Policy,
+    /// It was set through the API.
+    Settings,
+    /// Nobody said anything.
+    Default,
+}
+
+/// The settings that `IAutomaticUpdatesSettings` has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AutomaticUpdatesDocument {
+    /// `NotificationLevel`.
+    pub notification_level: AutomaticUpdatesNotificationLevel,
+    /// `ScheduledInstallationDay`.
+    pub scheduled_installation_day: AutomaticUpdatesScheduledInstallationDay,
+    /// `ScheduledInstallationTime`: an hour, 0 to 23.
+    pub scheduled_installation_time: i32,
+}
+
+/// What the schedule will do next.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NextDocument {
+    /// What is being done; `wait` for nothing.
+    pub what: String,
+    /// Why, a plain sentence.
+    pub why: String,
+    /// When it is decided again at the latest.
+    pub at: Option<Timestamp>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wua_engine::StartError;
 use wua_engine::state::PublicState;
 use wua_job::Job;
+use wua_types::api::Access;
 use wua_types::{
     HResult, KeptBack, Operation, OperationResultCode, PlanHash, SearchResult, Update, UpdateOperation,
     UpdateResult,
@@ -65,7 +66,7 @@ enum Begun<'a> {
 fn begin<'a>(front: &'a Front, arguments: &ActArguments, operation: Operation) -> Result<Begun<'a>, Problem> {
     need_selection(&arguments.selection)?;
     if !arguments.plan.what_if {
-        front.need_permission(operation.word())?;
+        front.need_access(operation.word(), Access::Member)?;
         front.finish_lost()?;
         if operation == Operation::Install {
             // What would be refused anyway is refused before anything is healed or fetched.
@@ -238,11 +239,7 @@ impl<'a> Work<'a> {
     fn download(&mut self) -> Result<(), Problem> {
         let updates: Arc<[Update]> = self.going.clone().into();
         let observer = Observer::new(self.front.screen, self.front.done());
-        let job = self
-            .front
-            .session
-            .create_update_downloader()
-            .start(updates, Some(observer))?;
+        let job = self.front.start_download(updates, observer)?;
         self.watch(&job)
     }
 
@@ -292,11 +289,7 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         self.outcome.ended.retain(|ended| !ended.result_code.is_success());
-        let mut installer = self.front.session.create_update_installer();
-        installer.authorized_plan = authorized;
-        let observer = Observer::new(self.front.screen, self.front.done());
-        let job = installer.start_install(self.going.clone().into(), Some(observer))?;
-        self.watch(&job)
+        self.change(UpdateOperation::Installation, authorized)
     }
 
     /// Says what is not quite as it was: archives that were packed again from installed files.
@@ -311,10 +304,15 @@ impl<'a> Work<'a> {
     }
 
     fn uninstall(&mut self, authorized: Option<PlanHash>) -> Result<(), Problem> {
-        let mut installer = self.front.session.create_update_installer();
-        installer.authorized_plan = authorized;
+        self.change(UpdateOperation::Uninstallation, authorized)
+    }
+
+    fn change(&mut self, operation: UpdateOperation, authorized: Option<PlanHash>) -> Result<(), Problem> {
         let observer = Observer::new(self.front.screen, self.front.done());
-        let job = installer.start_uninstall(self.going.clone().into(), Some(observer))?;
+        let updates = self.going.clone().into();
+        let job = self
+            .front
+            .start_change(operation, updates, authorized, observer)?;
         self.watch(&job)
     }
 

@@ -14,7 +14,8 @@ use crate::problem::Problem;
 /// Where the machine's own agent listens.
 const OWN: &str = wua_agent::SOCKETS;
 
-pub(crate) fn run(global: &Global, sockets: &Path) -> Result<Exit, Problem> {
+pub(crate) fn run(global: &Global) -> Result<Exit, Problem> {
+    let sockets = global.sockets.as_deref().unwrap_or(Path::new(OWN));
     let session = machine::open(&global.root)?;
     session.machine().handler.may_change().map_err(|failure| {
         Problem::from(failure).hint("Run it as root, or as the owner of the tree that it is to serve.")

@@ -105,10 +105,18 @@ pub(crate) fn attach(front: &Front, job: Uuid) -> Result<Exit, Problem> {
 }
 
 pub(crate) fn abort(front: &Front, job: Uuid) -> Result<Exit, Problem> {
-    let found = request_abort(&front.session.machine().folders, job)?;
+    let folders = &front.session.machine().folders;
+    let found = match front.agent() {
+        Some(agent) => {
+            agent.request_abort(job)?;
+            list(folders)?.into_iter().find(|known| known.job == job)
+        }
+        None => Some(request_abort(folders, job)?),
+    };
     // The wish is written down, so that also a new keeper sees it.
     front.resume_lost();
-    let running = !matches!(found.state, JobState::Completed { .. });
+    let has_ended = |job: JobSummary| matches!(job.state, JobState::Completed { .. });
+    let running = !found.is_some_and(has_ended);
     front.screen.aside(if running {
         format!("Asked job {job} to stop at the next safe point; what has begun is finished first.")
     } else {

@@ -12,6 +12,7 @@ pub(crate) mod plan_view;
 pub(crate) mod repair;
 pub(crate) mod sandbox;
 pub(crate) mod search;
+pub(crate) mod settings;
 pub(crate) mod shell;
 pub(crate) mod show;
 pub(crate) mod status;

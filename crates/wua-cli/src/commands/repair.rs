@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 use wua_engine::handler::{Consent, Finding, FindingKind};
+use wua_types::api::Access;
 use wua_types::{HResult, OperationResultCode};
 
 use crate::arguments::RepairArguments;
@@ -44,7 +45,12 @@ pub(crate) fn repair(front: &Front, arguments: &RepairArguments) -> Result<Exit,
         front.result(json!({ "healthy": findings.is_empty(), "findings": findings }));
         return Ok(Exit::Done);
     }
-    front.need_permission("repair")?;
+    let access = if arguments.allow_removals {
+        Access::Owner
+    } else {
+        Access::Member
+    };
+    front.need_access("repair", access)?;
     front.finish_lost()?;
     front.session.create_update_installer().check_busy()?;
     let found = diagnose(front)?;
@@ -131,10 +137,7 @@ fn diagnose(front: &Front) -> Result<Vec<Finding>, Problem> {
 
 fn carry_out(front: &Front, consent: Consent) -> Result<Repaired, Problem> {
     let observer = Observer::new(front.screen, front.done());
-    let job = front
-        .session
-        .create_update_installer()
-        .start_repair(consent, Some(observer))?;
+    let job = front.start_repair(consent, observer)?;
     if front.watch(&job) == Watched::Left {
         let id = job.id();
         return Err(Problem::new(

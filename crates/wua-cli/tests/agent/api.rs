@@ -56,7 +56,19 @@ impl Reply {
 }
 
 impl Agent {
+    /// Serves a machine on which nothing is done by itself.
     pub(crate) fn serve(machine: Machine) -> Self {
+        let policy = machine.path("etc/wua/wua.toml");
+        let before = std::fs::read_to_string(policy).unwrap_or_default();
+        machine.write(
+            "etc/wua/wua.toml",
+            &format!("{before}\n[automatic]\nlevel = \"off\"\n"),
+        );
+        Self::serve_as_it_is(machine)
+    }
+
+    /// Serves a machine with the policy that it has.
+    pub(crate) fn serve_as_it_is(machine: Machine) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("wua-agent-")
             .tempdir()

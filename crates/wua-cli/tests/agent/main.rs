@@ -3,6 +3,7 @@
 
 mod api;
 mod authorizing;
+mod fronting;
 #[path = "../cli/harness/mod.rs"]
 #[expect(
     dead_code,
@@ -12,4 +13,5 @@ mod authorizing;
 mod harness;
 mod looking;
 mod outliving;
+mod scheduled;
 mod working;

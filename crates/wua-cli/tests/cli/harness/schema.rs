@@ -108,6 +108,8 @@ pub(crate) fn document_of(arguments: &[String]) -> &'static str {
         Some("store") if arguments.get(1).is_some_and(|word| word == "clean") => "store_clean",
         Some("store") => "store",
         Some("services") => "services",
+        Some("settings") => "settings",
+        Some("agent") => "simulation",
         Some("codes") => "codes",
         Some("sandbox") => "sandbox",
         other => panic!("the schema knows no document of {other:?}"),

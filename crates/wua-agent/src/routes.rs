@@ -237,7 +237,11 @@ async fn begin_job(
         }
     };
     if let Stage::Refused(problem) = entry.begun().await {
-        agent.aside(move |agent| Ok(agent.jobs.forget(&entry))).await?;
+        let forget = move |agent: &Agent| {
+            agent.jobs.forget(&entry);
+            Ok(())
+        };
+        agent.aside(forget).await?;
         return Err(problem);
     }
     Ok((status, Json(entry.document(caller.access()).await?)))

@@ -1,7 +1,7 @@
 //! Carrying out what the schedule decided: jobs like those that people begin, a restart through systemd, words to people.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
+use std::process::{self, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use uuid::Uuid;
+use wua_engine::detached;
 use wua_types::api::JobDocument;
 use wua_types::{HResult, Operation, Update, UpdateId, UpdateIdentity};
 
@@ -33,7 +34,7 @@ pub(crate) async fn carry_out(
     let done = match &decision.act {
         Act::Nothing => Ok(()),
         Act::Check => job(agent, Operation::Search, Vec::new()).await.map(drop),
-        Act::Tell(updates) => tell(settings, &of(updates, situation)).await,
+        Act::Tell(updates) => tell(agent, settings, &of(updates, situation)).await,
         Act::Download(updates) => job(agent, Operation::Download, ids(updates)).await.map(drop),
         Act::Install { updates, .. } => return install(agent, settings, updates, situation).await,
         Act::Restart {
@@ -42,7 +43,7 @@ pub(crate) async fn carry_out(
         Act::RestartServices { services, .. } => {
             let words = ["--no-ask-password", "try-restart", "--"];
             let words = words.into_iter().chain(services.iter().map(String::as_str));
-            run("systemctl", words, SERVICES, None).await
+            run("systemctl", own("systemctl", words), SERVICES, None).await
         }
     };
     match done {
@@ -106,7 +107,7 @@ async fn install(
         failed(&problem);
     }
     let installed = job(agent, Operation::Install, ids(updates)).await;
-    if let Err(problem) = health(settings).await {
+    if let Err(problem) = health(agent, settings).await {
         tracing::error!(
             problem = problem.document().detail,
             "the machine is not well after the installation, which is taken back"
@@ -123,16 +124,17 @@ async fn install(
 }
 
 /// Asks the policy's health command whether the machine is well.
-async fn health(settings: &AutomaticSettings) -> Result<(), Problem> {
+async fn health(agent: &Agent, settings: &AutomaticSettings) -> Result<(), Problem> {
     let Some((program, words)) = settings.health_command.split_first() else {
         return Ok(());
     };
     let limit = Duration::from_secs(settings.health_limit_seconds.into());
-    run(program, words.iter().map(String::as_str), limit, None).await
+    let command = detached::outside(agent.folders().root(), program, words, limit);
+    run(program, command, limit, None).await
 }
 
 /// Tells the policy's command of updates, as JSON on its input. The motd tells of them anyway.
-async fn tell(settings: &AutomaticSettings, updates: &[&Update]) -> Result<(), Problem> {
+async fn tell(agent: &Agent, settings: &AutomaticSettings, updates: &[&Update]) -> Result<(), Problem> {
     let Some((program, words)) = settings.tell_command.split_first() else {
         return Ok(());
     };
@@ -144,7 +146,8 @@ async fn tell(settings: &AutomaticSettings, updates: &[&Update]) -> Result<(), P
         })
         .collect();
     let text = serde_json::json!({ "updates": told }).to_string();
-    run(program, words.iter().map(String::as_str), TELLING, Some(text)).await
+    let command = detached::outside(agent.folders().root(), program, words, TELLING);
+    run(program, command, TELLING, Some(text)).await
 }
 
 /// Orders a restart through systemd's logind, which tells whoever is logged in, and keeps new logins out shortly before.
@@ -169,23 +172,29 @@ async fn restart(
         packages => format!("wua restarts this machine: updates need it ({packages})."),
     };
     let when = format!("+{minutes}");
-    run("shutdown", ["-r", &*when, &*message], TELLING, None).await
+    run("shutdown", own("shutdown", ["-r", &*when, &*message]), TELLING, None).await
 }
 
-/// Runs a program in an environment that is made, not inherited. Anything but success is an error; what it says goes to the agent's
-/// log.
-async fn run<'a>(
+/// A program of the system's as the agent's own child, in an environment that is made, not inherited.
+fn own<'a>(program: &str, words: impl IntoIterator<Item = &'a str>) -> process::Command {
+    let mut command = process::Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LC_ALL", "C.UTF-8")
+        .args(words);
+    command
+}
+
+/// Runs what starts `program`. Anything but success is an error; what it says on its standard error goes to the agent's log.
+async fn run(
     program: &str,
-    words: impl IntoIterator<Item = &'a str>,
+    command: process::Command,
     limit: Duration,
     input: Option<String>,
 ) -> Result<(), Problem> {
     let trouble = |what: String| Problem::new(HResult::WU_E_UNEXPECTED, format!("`{program}` {what}"));
-    let mut child = Command::new(program)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("LC_ALL", "C.UTF-8")
-        .args(words)
+    let mut child = Command::from(command)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .kill_on_drop(true)

@@ -18,6 +18,9 @@ mod text;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::arguments::{AgentCommand, Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
 use crate::commands::{
@@ -40,11 +43,7 @@ fn main() -> ExitCode {
         (Command::Job(_) | Command::Agent(_), false) => tracing::Level::INFO,
         _ => tracing::Level::ERROR,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+    log(level);
     let mut ended = run(&global, command);
     if let Some(error) = screen::failure() {
         ended = Err(Problem::unwritten(error));
@@ -54,6 +53,32 @@ fn main() -> ExitCode {
         problem.exit
     });
     ExitCode::from(exit as u8)
+}
+
+/// Sends what the program says of itself to the journal with its fields where the standard error goes there anyway, else there as text.
+fn log(level: tracing::Level) {
+    let least = LevelFilter::from_level(level);
+    let journal = is_journal().then(tracing_journald::layer).and_then(Result::ok);
+    let text = journal.is_none().then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+    });
+    let journal = journal.map(|layer| layer.with_field_prefix(Some("WUA".into())));
+    tracing_subscriber::registry()
+        .with(least)
+        .with(journal)
+        .with(text)
+        .init();
+}
+
+/// Whether the standard error is the journal's stream, which systemd names by device and inode (systemd.exec(5)).
+fn is_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    rustix::fs::fstat(std::io::stderr())
+        .is_ok_and(|stream| named == format!("{}:{}", stream.st_dev, stream.st_ino))
 }
 
 /// Runs one command.

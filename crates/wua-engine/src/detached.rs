@@ -1,4 +1,5 @@
-//! Starting wua's own program as a process that belongs to nobody: it outlives its starter, its session and its terminal.
+//! Starting programs outside of what holds their starter: wua's own as a process that belongs to nobody, which outlives its starter,
+//! its session and its terminal; the administrator's with all rights that a service has.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -6,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -32,6 +34,18 @@ pub fn start_worker(machine: &Machine, job: Uuid) -> io::Result<()> {
         .mode(0o600)
         .open(folder.log())?;
     run(program, root, &words, Stdio::null(), &log)
+}
+
+/// What runs a program of the administrator's and waits for it: where systemd runs the machine at `root`, in a unit of its own and so
+/// outside of whatever its starter is shut in, ended after `limit`; else as a child, which the starter has to end. Either way its
+/// environment is made, and it has the command's standard files.
+pub fn outside(root: &Path, program: &str, words: &[String], limit: Duration) -> Command {
+    if service_unit::runs(root) {
+        return service_unit::outside(program, words, limit);
+    }
+    let mut command = service_unit::command(program);
+    command.args(words);
+    command
 }
 
 /// Starts `program` in a session of its own, with what it says going to `log`. Its environment is made, not inherited.

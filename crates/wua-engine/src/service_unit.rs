@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -118,14 +119,28 @@ pub(crate) fn make(
     run(command).map(drop)
 }
 
+/// A command that runs a program in a transient unit, with the command's own standard files, and ends as the program does.
+pub(crate) fn outside(program: &str, words: &[String], limit: Duration) -> Command {
+    let mut command = command("systemd-run");
+    command
+        .args(["--quiet", "--no-ask-password", "--pipe", "--wait", "--collect"])
+        .args(["--service-type=exec", "--setenv=LC_ALL=C.UTF-8"])
+        .arg(format!("--description=wua runs {program}"))
+        .arg(format!("--property=RuntimeMaxSec={}", limit.as_secs()))
+        .args(["--", program])
+        // systemd puts variables in where it reads `$`.
+        .args(words.iter().map(|word| word.replace('$', "$$")));
+    command
+}
+
 fn systemctl(words: &[&str]) -> Command {
     let mut command = command("systemctl");
     command.arg("--no-ask-password").args(words);
     command
 }
 
-/// A program of systemd's, in an environment of our own: the caller's could lead it to another manager.
-fn command(program: &str) -> Command {
+/// A program in an environment of our own: the caller's could lead one of systemd's to another manager.
+pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()

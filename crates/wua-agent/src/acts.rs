@@ -172,7 +172,13 @@ async fn restart(
         packages => format!("wua restarts this machine: updates need it ({packages})."),
     };
     let when = format!("+{minutes}");
-    run("shutdown", own("shutdown", ["-r", &*when, &*message]), TELLING, None).await
+    run(
+        "shutdown",
+        own("shutdown", ["-r", &*when, &*message]),
+        TELLING,
+        None,
+    )
+    .await
 }
 
 /// A program of the system's as the agent's own child, in an environment that is made, not inherited.

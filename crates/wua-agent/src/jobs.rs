@@ -249,7 +249,9 @@ impl Jobs {
                 let what = "cannot write down what is to be done";
                 Failure::because(wua_engine::store::io_code(&error), what, error)
             })?;
-            let entry = Entry::new(id, order.request().operation, Some(order), Stage::Waiting);
+            let operation = order.request().operation;
+            tracing::info!(job = %id, operation = operation.word(), uid = order.uid(), "a job begins");
+            let entry = Entry::new(id, operation, Some(order), Stage::Waiting);
             known.insert(id, Arc::clone(&entry));
             entry
         };
@@ -374,6 +376,8 @@ impl Jobs {
                     _ => follow_worker::<Installation>(&entry, &folder, &mut workers, Followed::Installation),
                 };
                 if let Err(problem) = followed {
+                    let reason = problem.document().detail;
+                    tracing::info!(job = %entry.id, code = %problem.code(), reason, "a job was not begun");
                     entry.stage.send_replace(Stage::Refused(problem));
                 }
                 clear(&machine);
@@ -436,11 +440,15 @@ fn follow_worker<K: Told>(
         .start()
         .map_err(|error| Problem::new(error.code(), error.to_string()))?;
     release.release();
-    entry.stage.send_replace(Stage::Begun(as_followed(job)));
+    entry.stage.send_replace(Stage::Begun(as_followed(job.clone())));
     follow::feed_from(folder, feed, |_| {
         workers.next(folder)?;
         Ok(true)
     });
+    if let Some(outcome) = job.outcome() {
+        let ending = K::tell_outcome(&outcome);
+        tracing::info!(job = %entry.id, result = %ending.result_code, code = %ending.hresult, "a job has ended");
+    }
     Ok(())
 }
 

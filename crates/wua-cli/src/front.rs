@@ -181,7 +181,12 @@ impl Front {
         }
         self.session.machine().handler.may_change().map_err(|failure| {
             let root = self.session.machine().folders.root();
-            let as_root = || format!("Run it as root: `sudo wua {command} …`. Searching needs no rights.");
+            let as_root = || match self.watcher() {
+                Some(_) if access <= Access::Member => format!(
+                    "Run it as a member of the group `wua`, or as root: `sudo wua {command} …`. Searching needs no rights."
+                ),
+                _ => format!("Run it as root: `sudo wua {command} …`. Searching needs no rights."),
+            };
             Problem::from(failure).hint(machine::owner_hint(root).unwrap_or_else(as_root))
         })
     }

@@ -30,22 +30,18 @@ pub(crate) fn follow<K: Told>(client: &AgentClient, id: Uuid, feed: JobFeed<K>) 
         feed: &feed,
         warnings: 0,
         last: None,
+        has_spoken: false,
     };
-    let mut lost: Option<Instant> = None;
+    let mut away = Away::default();
     let ending = loop {
-        let before = heard.last.is_some();
+        heard.has_spoken = false;
         match heard.listen(client, id) {
             Ok(Some(ending)) => break ending,
             Err(ClientError::Problem(problem)) => break heard.refused(&problem),
             Ok(None) | Err(_) => {
-                // A stream that said something was there until just now.
-                if heard.last.is_some() && !before {
-                    lost = None;
-                }
-                let since = *lost.get_or_insert_with(Instant::now);
-                if since.elapsed() > PATIENCE {
+                let Some(since) = away.lost(Instant::now(), heard.has_spoken) else {
                     break heard.gone();
-                }
+                };
                 heard.wait_for_agent(since);
                 thread::sleep(AGAIN);
             }
@@ -55,11 +51,31 @@ pub(crate) fn follow<K: Told>(client: &AgentClient, id: Uuid, feed: JobFeed<K>) 
     feed.complete(K::hear_outcome(ending, results));
 }
 
+/// Since when the agent is away.
+#[derive(Default)]
+struct Away {
+    since: Option<Instant>,
+}
+
+impl Away {
+    /// A stream ended, or could not be had, at `now`; one that has spoken shows that the agent was there until then. Since when it is
+    /// away; none if that is too long.
+    fn lost(&mut self, now: Instant, has_spoken: bool) -> Option<Instant> {
+        if has_spoken {
+            self.since = None;
+        }
+        let since = *self.since.get_or_insert(now);
+        (now.duration_since(since) <= PATIENCE).then_some(since)
+    }
+}
+
 struct Heard<'a, K: Told> {
     feed: &'a JobFeed<K>,
     /// How many warnings were passed on.
     warnings: usize,
     last: Option<AnyProgress>,
+    /// Whether the stream that is listened to has said how the job stands.
+    has_spoken: bool,
 }
 
 impl<K: Told> Heard<'_, K> {
@@ -113,6 +129,7 @@ impl<K: Told> Heard<'_, K> {
     }
 
     fn snapshot(&mut self, now: JobDocument) -> Option<Ending> {
+        self.has_spoken = true;
         for warning in now.warnings.into_iter().skip(self.warnings) {
             self.warn(warning.message, warning.hresult);
         }
@@ -211,5 +228,23 @@ impl<K: Told> Heard<'_, K> {
                     .update_finished(index, K::UpdateResult::ended(code, hresult, message));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_comes_back_may_go_away_again_as_long() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut away = Away::default();
+        assert_eq!(away.lost(at(0), true), Some(at(0)));
+        assert_eq!(away.lost(at(50), false), Some(at(0)));
+        // It was back in between.
+        assert_eq!(away.lost(at(100), true), Some(at(100)));
+        assert_eq!(away.lost(at(160), false), Some(at(100)));
+        assert_eq!(away.lost(at(161), false), None);
     }
 }

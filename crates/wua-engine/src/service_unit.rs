@@ -199,6 +199,14 @@ mod tests {
     }
 
     #[test]
+    fn a_program_outside_gets_its_words_as_they_are_and_no_more_than_its_time() {
+        let command = outside("/bin/echo", &["$HOME".into()], Duration::from_secs(7));
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        assert_eq!(words[words.len() - 3..], ["--", "/bin/echo", "$$HOME"]);
+        assert!(words.contains(&"--property=RuntimeMaxSec=7".into()), "{words:?}");
+    }
+
+    #[test]
     fn systemd_starts_nothing_for_a_practice_machine() {
         assert!(!runs(Path::new("/srv/tree")));
     }

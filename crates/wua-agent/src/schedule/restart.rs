@@ -15,6 +15,23 @@ const GRACE_MINUTES: u32 = 15;
 /// For how long after its time an ordered restart is believed in. After that, somebody has called it off.
 const BELIEVED: SignedDuration = SignedDuration::from_mins(5);
 
+/// The services that sessions, logins and other services hang on: they go on as they are until the machine is restarted.
+const HUNG_ON: [&str; 10] = [
+    "console-getty.service",
+    "dbus-broker.service",
+    "dbus.service",
+    "display-manager.service",
+    "gdm.service",
+    "gdm3.service",
+    "lightdm.service",
+    "lxdm.service",
+    "sddm.service",
+    "systemd-logind.service",
+];
+
+/// And those of which there is one for each terminal.
+const HUNG_ON_EACH: [&str; 2] = ["getty@", "serial-getty@"];
+
 /// When the ordered restart is, and when to stop waiting for it; none where none is to come.
 pub(super) fn is_ordered_until(look: &Look<'_>) -> Option<(Timestamp, Timestamp)> {
     let order = look
@@ -131,7 +148,8 @@ fn whole_minutes(duration: SignedDuration) -> u16 {
 
 /// Whether to restart services.
 pub(super) fn restart_services(look: &Look<'_>) -> Step {
-    let services = &look.situation.stale_services;
+    let stale = look.situation.stale_services.iter();
+    let services: Vec<String> = stale.filter(|service| may_restart(service)).cloned().collect();
     let is_wished = look.settings.services == ServicePolicy::Restart && look.level == Level::Install;
     if !is_wished || services.is_empty() {
         return Step::Pass;
@@ -141,7 +159,7 @@ pub(super) fn restart_services(look: &Look<'_>) -> Step {
     match look.open() {
         Some(opening) if !was_done(opening.id) => {
             let act = Act::RestartServices {
-                services: services.clone(),
+                services,
                 window: opening.id,
             };
             Step::Act(act, format!("Replaced files are still used by {number}."))
@@ -157,6 +175,11 @@ pub(super) fn restart_services(look: &Look<'_>) -> Step {
             )
         }
     }
+}
+
+/// Whether a service can be restarted while the machine is used.
+fn may_restart(service: &str) -> bool {
+    !HUNG_ON.contains(&service) && !HUNG_ON_EACH.iter().any(|of_each| service.starts_with(of_each))
 }
 
 #[cfg(test)]
@@ -220,5 +243,35 @@ mod tests {
             false,
             "The last look was on Tue 2026-11-24 02:00.",
         );
+    }
+
+    #[test]
+    fn services_that_sessions_hang_on_are_left() {
+        let settings = AutomaticSettings {
+            level: Level::Install,
+            services: ServicePolicy::Restart,
+            random_delay_minutes: 0,
+            ..AutomaticSettings::default()
+        };
+        let now: Zoned = "2026-11-24T03:30[UTC]".parse().expect("a time");
+        let memory = Memory {
+            last_check: Some(now.timestamp()),
+            ..Memory::default()
+        };
+        let decided = |stale: &[&str]| {
+            let situation = Situation {
+                stale_services: stale.iter().map(|service| (*service).to_owned()).collect(),
+                ..Situation::default()
+            };
+            decide(&settings, &memory, &situation, &now).act
+        };
+        assert_eq!(
+            decided(&["dbus.service", "getty@tty1.service", "systemd-logind.service"]),
+            Act::Nothing
+        );
+        let Act::RestartServices { services, .. } = decided(&["dbus.service", "nginx.service"]) else {
+            panic!("nothing is restarted");
+        };
+        assert_eq!(services, ["nginx.service"]);
     }
 }

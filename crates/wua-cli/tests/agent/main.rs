@@ -12,6 +12,7 @@ mod fronting;
 )]
 mod harness;
 mod looking;
+mod orders;
 mod outliving;
 mod scheduled;
 mod working;

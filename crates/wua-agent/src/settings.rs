@@ -98,3 +98,41 @@ pub(crate) fn document(agent: &Agent) -> Result<SettingsDocument, Problem> {
         last_installation: standing.memory.last_installation,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::AutomaticSettings;
+
+    #[test]
+    fn the_policy_that_the_document_shows_is_the_one_without_a_file() {
+        let document = include_str!("../../../docs/policy.md");
+        let text = document
+            .split("```")
+            .nth(1)
+            .and_then(|block| block.strip_prefix("toml\n"))
+            .expect("a block of TOML");
+        let shown = Policy::parse(text, "policy.md".as_ref()).expect("valid");
+        let merged = Merged::of(&of_policy(&shown).expect("valid"), &PartialSettings::default());
+        assert_eq!(*merged.settings(), AutomaticSettings::default());
+        let without = Policy {
+            automatic: Map::new(),
+            ..shown
+        };
+        assert_eq!(without, Policy::default());
+        // What stands there as an example can be so, too.
+        let examples = text.lines().filter_map(|line| line.strip_prefix("# "));
+        let examples: Vec<&str> = examples
+            .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')))
+            .collect();
+        assert_eq!(examples.len(), 8, "{examples:#?}");
+        for line in examples
+            .into_iter()
+            .filter(|line| !line.starts_with("script_limit_seconds"))
+        {
+            let policy =
+                Policy::parse(&format!("[automatic]\n{line}\n"), "policy.md".as_ref()).expect("valid");
+            of_policy(&policy).unwrap_or_else(|error| panic!("{line}: {}", error.sentence()));
+        }
+    }
+}

@@ -138,6 +138,15 @@ pub(crate) enum Command {
     /// Serve this machine's updates to others, on Unix sockets
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Show this machine's updates in your browser, until Ctrl-C; prints the address, which opens once
+    Web {
+        /// The port of 127.0.0.1; 0 is any free one
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        port: u16,
+        /// The folder of the agent's sockets
+        #[arg(long, value_name = "DIR", default_value = wua_agent::SOCKETS)]
+        sockets: PathBuf,
+    },
     /// Carry out a job; started by wua itself
     #[command(subcommand, hide = true)]
     Job(JobCommand),

@@ -21,7 +21,7 @@ use clap::Parser as _;
 
 use crate::arguments::{AgentCommand, Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
 use crate::commands::{
-    act, agent, codes, demo, flags, history, jobs, repair, sandbox, search, shell, show, status, store,
+    act, agent, codes, demo, flags, history, jobs, repair, sandbox, search, shell, show, status, store, web,
 };
 use crate::exit_code::Exit;
 use crate::front::Front;
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     let level = match (&command, global.verbose) {
         (_, true) => tracing::Level::DEBUG,
         (Command::Job(_) | Command::Agent(_), false) => tracing::Level::INFO,
+        (Command::Web { .. }, false) => tracing::Level::WARN,
         _ => tracing::Level::ERROR,
     };
     tracing_subscriber::fmt()
@@ -93,6 +94,7 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
         Command::Agent(AgentCommand::Run { sockets }) => agent::run(global, &sockets),
         Command::Agent(AgentCommand::Work { job }) => agent::work(global, job),
         Command::Agent(AgentCommand::Ask) => agent::ask(global),
+        Command::Web { port, sockets } => web::run(screen, port, &sockets),
         Command::Job(JobCommand::Run { job }) => jobs::run(&front()?, job),
     }
 }

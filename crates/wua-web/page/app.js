@@ -32,7 +32,7 @@ function failed(error) {
     byId("app").hidden = true;
     byId("views").hidden = true;
     byId("no-session").hidden = false;
-    if (error.document.next_step) say(byId("no-session-reason"), error.message + ".");
+    if (error.document.next_step) say(byId("no-session-reason"), `${capital(error.message)}.`);
     return;
   }
   if (isAway(error)) {
@@ -122,9 +122,11 @@ const planOf = (list) => call("POST", "/plans", { operation: 1, updates: list })
 /** Shows the plan of an install; if it is agreed to, downloads what is missing, and installs by that plan. */
 async function install(list) {
   const button = byId("install");
+  const words = button.textContent;
   say(button, "Planning…");
   try {
     const document = await planOf(ids(list));
+    say(button, words);
     const missing = list.filter((update) => !update.is_downloaded);
     const download = missing.reduce((sum, update) => sum + update.max_download_size, 0);
     if (!(await plan.confirmPlan(document, { denied: denied() || running(), download }))) return;
@@ -138,7 +140,7 @@ async function install(list) {
   } catch (error) {
     failed(error);
   } finally {
-    say(button, "Show the plan");
+    say(button, words);
   }
 }
 

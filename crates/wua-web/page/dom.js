@@ -65,7 +65,7 @@ export const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "
 
 /** How an operation or update stands: a word, a sign, and the class of its colour. */
 export const RESULTS = [
-  { word: "waiting", sign: "·", tone: "" },
+  { word: "not started", sign: "·", tone: "muted" },
   { word: "in progress", sign: "▸", tone: "busy" },
   { word: "done", sign: "✓", tone: "good" },
   { word: "done with errors", sign: "!", tone: "warn" },

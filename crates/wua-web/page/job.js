@@ -89,9 +89,17 @@ function lay(mine) {
     make("div", { class: "buttons" }, part.abort, part.reason),
     ...(act.note ? [make("p", { class: "muted" }, act.note)] : []),
     part.warnings,
-    ...(mine.rows.length ? [make("details", { open: true }, make("summary", {}, part.tally), make("ul", { class: "steps" }, mine.rows.map((row) => row.element)))] : []),
+    ...steps(mine, part.tally, true),
   );
   if (!job.outcome) announce(`${heading}.`);
+}
+
+/** The list of all updates, where there are any. It scrolls, so the keyboard has to reach it. */
+function steps(mine, summary, open) {
+  if (mine.rows.length === 0) return [];
+  const list = make("ul", { class: "steps" }, mine.rows.map((row) => row.element));
+  const area = make("div", { class: "steps-area", tabindex: "0", role: "region", "aria-label": "Every update" }, list);
+  return [make("details", { open }, make("summary", {}, summary), area)];
 }
 
 /** What is being done now. */
@@ -128,7 +136,7 @@ function left({ remaining_seconds: seconds, remaining_low: low, remaining_high: 
 }
 
 function waiting({ what, since, holder, detail }) {
-  const seconds = (Date.now() - new Date(since)) / 1000;
+  const seconds = Math.max(0, Date.now() - new Date(since)) / 1000;
   const who = holder ? `, ${detail ? "the" : "held by"} ${holder}` : "";
   return `Waiting for ${what}${who}, since ${duration(seconds)}${detail ? `; it last said: ${detail}` : ""}`;
 }
@@ -206,7 +214,7 @@ function end(mine) {
     parts.warnings,
     make("ul", { class: "results" }, notes.map(({ update, result: one }) => noteOf(update.title, one))),
     ...(notes.length === 0 && outcome.result_code >= 3 && outcome.result_code !== 5 ? [explanation(outcome.hresult)] : []),
-    ...(mine.rows.length ? [make("details", {}, make("summary", {}, "All results"), make("ul", { class: "steps" }, mine.rows.map((row) => row.element)))] : []),
+    ...steps(mine, "All results", false),
     make("div", { class: "buttons" }, close, ...(needsRepair ? [repair] : [])),
   );
   warn(mine);

@@ -1,6 +1,6 @@
 //! Passes requests on to the agent's sockets, and its answers back as they come, so that streams of events stay streams.
 //!
-//! The kernel decides what the user may: `control.sock` where it lets this process open it, else `read.sock`. Nothing of the
+//! The kernel decides what the user may: `control.sock` where this process can open it, else `read.sock`. Nothing of the
 //! browser's goes along but the method, the path, and the document.
 
 use std::io;
@@ -71,10 +71,8 @@ impl Relay {
 
     async fn connect(&self) -> io::Result<UnixStream> {
         match UnixStream::connect(self.sockets.join("control.sock")).await {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                UnixStream::connect(self.sockets.join("read.sock")).await
-            }
-            other => other,
+            Ok(stream) => Ok(stream),
+            Err(_) => UnixStream::connect(self.sockets.join("read.sock")).await,
         }
     }
 

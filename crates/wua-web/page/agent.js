@@ -14,7 +14,7 @@ export class Problem extends Error {
 /** There is no session (any more). */
 export class NoSession extends Problem {}
 
-const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+export const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 async function problem(response) {
   const text = await response.text();

@@ -1,7 +1,7 @@
 // The page as a whole: its session, its views, and what is going on.
 
-import { NoSession, Problem, beginJob, call, forgetSession, get, isAway, openSession } from "./agent.js";
-import { announce, byId, count, make, say } from "./dom.js";
+import { NoSession, Problem, beginJob, call, forgetSession, get, isAway, openSession, sleep } from "./agent.js";
+import { announce, byId, count, make, prose, say } from "./dom.js";
 import * as history from "./history.js";
 import * as job from "./job.js";
 import * as plan from "./plan.js";
@@ -21,6 +21,8 @@ const flow = {
 
 let system = null;
 let failure = null;
+/** Whether nobody answered last time. */
+let away = false;
 
 /** Why this user may not act; empty for those who may. */
 const denied = () => (system?.access === "read" ? "You may look only." : "");
@@ -36,6 +38,7 @@ function failed(error) {
     return;
   }
   if (isAway(error)) {
+    away = true;
     connected(false);
     return;
   }
@@ -46,7 +49,7 @@ function failed(error) {
 }
 
 function connected(yes) {
-  say(byId("connection"), yes ? "" : "No answer from the agent; trying again…");
+  say(byId("connection"), yes ? "" : "No answer; trying again…");
 }
 
 /** What to know before anything else. */
@@ -61,7 +64,7 @@ function notices() {
       byId("main").focus();
     });
     const next = failure instanceof Problem && failure.document.next_step;
-    add("bad", make("p", {}, capital(failure.message), "."), ...(next ? [make("p", {}, next)] : []), close);
+    add("bad", make("p", {}, ...prose(capital(failure.message)), "."), ...(next ? [make("p", {}, ...prose(next))] : []), close);
   }
   if (denied()) add("", "You may look only. To act, be root or a member of the group ", make("code", {}, "wua"), ", and start ", make("code", {}, "wua web"), " again.");
   if (system?.restart_required) add("warn", make("strong", {}, "The machine must be restarted"), system.restart_packages.length ? ` for ${system.restart_packages.join(", ")}.` : ".");
@@ -90,11 +93,11 @@ async function lookAround() {
 }
 
 /** Follows a job; then goes on with what it was for, and looks what is new. */
-async function followJob(id) {
+async function followJob(id, focus = false) {
   const waiting = flow.get();
   const note = waiting?.download === id ? "The install follows by itself as long as this page is open." : "";
   try {
-    const shown = job.show(id, { denied: denied(), note, connected, repair: () => begin({ operation: "repair" }) });
+    const shown = job.show(id, { denied: denied(), note, focus, connected, repair: () => begin({ operation: "repair" }) });
     permit();
     const ended = await shown;
     if (!ended) return;
@@ -109,8 +112,7 @@ async function begin(request, id = crypto.randomUUID()) {
   try {
     failure = null;
     await beginJob(id, { client_application_id: "wua web", ...request });
-    followJob(id);
-    byId("job").scrollIntoView({ block: "nearest" });
+    followJob(id, true);
   } catch (error) {
     failed(error);
   }
@@ -175,6 +177,7 @@ function route() {
   const wanted = links.find((link) => link.hash === location.hash && !link.hidden);
   if (!wanted && location.hash === "#main") return;
   const chosen = wanted ?? links[0];
+  document.body.dataset.view = chosen.hash.slice(1);
   for (const link of links) {
     byId(`view-${link.hash.slice(1)}`).hidden = link !== chosen;
     if (link === chosen) link.setAttribute("aria-current", "page");
@@ -201,7 +204,7 @@ async function start() {
     await get("/system");
   } catch (error) {
     if (error instanceof NoSession) return failed(error);
-    connected(false);
+    failed(error);
   }
   const act = { install, failed, download: (list) => begin({ operation: "download", updates: ids(list) }), refresh: () => begin({ operation: "search" }) };
   updates.setUp(act);
@@ -213,19 +216,21 @@ async function start() {
   await reload();
   await takeUpFlow();
   announce(updates.summary());
-  setInterval(() => document.visibilityState === "visible" && !job.running() && tick(), LOOK);
+  tick();
 }
 
-let wasAway = false;
-/** Looks for jobs of others; after an absence of the agent all is read anew. */
+/** Looks now and then for jobs of others; when the agent was away all is read anew. */
 async function tick() {
-  try {
-    await lookAround();
-    if (wasAway) await reload();
-    wasAway = false;
-  } catch (error) {
-    wasAway = isAway(error);
-    failed(error);
+  for (;;) {
+    await sleep(away ? 1000 : LOOK);
+    if (document.visibilityState !== "visible" || job.running()) continue;
+    const wasAway = away;
+    away = false;
+    try {
+      await (wasAway ? reload() : lookAround());
+    } catch (error) {
+      failed(error);
+    }
   }
 }
 

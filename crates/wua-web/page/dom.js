@@ -22,6 +22,9 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Prose with the names in backticks set apart. */
+export const prose = (text) => text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
+
 /** A link, if the address is one that a browser may be sent to; else its text. */
 export function link(address) {
   if (!/^https?:\/\//i.test(address)) return address;

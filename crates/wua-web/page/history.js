@@ -34,10 +34,10 @@ async function more() {
 function rowOf(entry) {
   const { title, result_code: code, message, hresult, kept_configuration: kept } = entry;
   const tells = message !== "" || kept.length > 0 || hresult !== "0x00000000";
-  const who = `by ${entry.client_application_id}${entry.user_id === null ? "" : `, user ${entry.user_id}`}`;
+  const who = `by ${entry.client_application_id}${entry.user_id === null ? "" : entry.user_id === 0 ? ", root" : `, user ${entry.user_id}`}`;
   const details = make("details", {}, make("summary", {}, "What happened"));
   // Codes are asked for only where somebody looks.
-  const open = () => details.open && details.append(make("ul", { class: "results" }, noteOf(title, entry)));
+  const open = () => details.open && details.append(make("ul", { class: "results" }, noteOf("", entry)));
   details.addEventListener("toggle", open, { once: true });
   return make(
     "li", { class: "row past" },

@@ -1,7 +1,7 @@
 // A job while it runs, and how it ended.
 
 import { call, explain, follow } from "./agent.js";
-import { RESULTS, allow, announce, byId, bytes, count, duration, make, result, say } from "./dom.js";
+import { RESULTS, allow, announce, byId, bytes, count, duration, make, prose, result, say } from "./dom.js";
 
 const DOING = {
   search: "Looking for new updates",
@@ -21,7 +21,7 @@ let current = null;
 export const running = () => (current && !current.job.outcome ? current.job.job : null);
 
 /** Follows a job on the page, to its end. `act` has `denied` (why the user may not stop jobs, if so), `note` (what comes after it),
-    `connected(yes)`, and `repair()`. Returns how the job stands at its end; none where another one took its place. */
+    `connected(yes)`, `repair()`, and `focus`, whether the user began it here. Returns how the job stands at its end; none where another one took its place. */
 export async function show(id, act) {
   current?.stop.abort();
   const mine = (current = { job: { job: id }, percents: new Map(), rows: [], stop: new AbortController(), act });
@@ -92,6 +92,9 @@ function lay(mine) {
     ...steps(mine, part.tally, true),
   );
   if (!job.outcome) announce(`${heading}.`);
+  // What the user pressed is switched off now.
+  if (act.focus) panel.focus();
+  act.focus = false;
 }
 
 /** The list of all updates, where there are any. It scrolls, so the keyboard has to reach it. */
@@ -108,7 +111,8 @@ function tell(mine) {
   const now = job.progress;
   parts.bar.value = now.percent_complete;
   say(parts.percent, `${now.percent_complete} %`);
-  const title = job.updates[now.current_update_index]?.title;
+  // An update that is final is not what is being worked on, even where nothing else has been named yet.
+  const title = now.result_code < 2 ? job.updates[now.current_update_index]?.title : "";
   const words = [PHASES[now.phase] ?? now.phase, now.phase === "starting" || !title ? "" : ` ${title}`];
   if (now.total_bytes_to_download > 0) words.push(`, ${bytes(now.total_bytes_downloaded)} of ${bytes(now.total_bytes_to_download)}`);
   words.push(left(now));
@@ -166,7 +170,7 @@ function rows(mine) {
 function warn({ job, parts }) {
   while (parts.warnings.childElementCount < job.warnings.length) {
     const warning = job.warnings[parts.warnings.childElementCount];
-    parts.warnings.append(make("li", { class: "notice warn" }, warning.message));
+    parts.warnings.append(make("li", { class: "notice warn" }, ...prose(warning.message)));
   }
 }
 
@@ -190,12 +194,12 @@ async function abort(mine) {
 function end(mine) {
   const { job, act, parts } = mine;
   const { outcome } = job;
-  const hadFocus = parts.abort === document.activeElement;
   rows(mine);
   const tone = RESULTS[outcome.result_code]?.tone ?? "warn";
   const notes = job.updates.map((update, index) => ({ update, result: job.results[index] })).filter(({ result }) => isTold(result));
   const needsRepair = job.operation !== "download" && notes.some(({ result }) => result.result_code === 4);
   const panel = byId("job");
+  const hadFocus = panel.contains(document.activeElement);
   const close = make("button", { type: "button" }, "Close");
   close.addEventListener("click", () => {
     panel.hidden = true;
@@ -205,12 +209,11 @@ function end(mine) {
   allow(repair, act.denied);
   repair.addEventListener("click", () => act.repair());
   const heading = `${DONE[job.operation]}: ${RESULTS[outcome.result_code]?.word ?? outcome.result_code}`;
-  panel.className = `card ${tone}`;
+  panel.className = `card ended ${tone}`;
   panel.replaceChildren(
     make("h2", { id: "job-heading" }, heading),
     ...(job.updates.length ? [make("p", {}, parts.tally)] : []),
-    ...(outcome.message ? [make("p", {}, outcome.message)] : []),
-    ...(outcome.reboot_required ? [make("p", { class: "notice warn" }, "The machine must be restarted to complete this.")] : []),
+    ...(outcome.message ? [make("p", {}, ...prose(outcome.message))] : []),
     parts.warnings,
     make("ul", { class: "results" }, notes.map(({ update, result: one }) => noteOf(update.title, one))),
     ...(notes.length === 0 && outcome.result_code >= 3 && outcome.result_code !== 5 ? [explanation(outcome.hresult)] : []),
@@ -224,13 +227,13 @@ function end(mine) {
 
 const isTold = (result) => result.result_code === 4 || result.result_code === 3 || result.message !== "" || result.kept_configuration.length > 0;
 
-/** One result with all that is known of it. */
+/** One result with all that is known of it; below its title, if there is one. */
 export function noteOf(title, one) {
   const kept = one.kept_configuration;
   return make(
     "li", { class: `note ${RESULTS[one.result_code]?.tone ?? ""}` },
-    make("p", {}, make("strong", {}, title), " ", result(one.result_code)),
-    one.message && make("p", { class: "message" }, one.message),
+    title && make("p", {}, make("strong", {}, title), " ", result(one.result_code)),
+    one.message && make("p", { class: "message" }, prose(one.message)),
     kept.length > 0 && make("p", {}, `Your own version was kept of: ${kept.join(", ")}. The new one lies beside it.`),
     one.hresult !== "0x00000000" && explanation(one.hresult),
   );
@@ -242,8 +245,8 @@ export function explanation(code) {
   explain(code).then(
     ({ name, meaning, cause, next_step: next }) => {
       place.lastChild.append(` ${name}: ${meaning}`);
-      if (cause) place.append(make("dt", {}, "Cause"), make("dd", {}, cause));
-      if (next) place.append(make("dt", {}, "Next step"), make("dd", {}, next));
+      if (cause) place.append(make("dt", {}, "Cause"), make("dd", {}, prose(cause)));
+      if (next) place.append(make("dt", {}, "Next step"), make("dd", {}, prose(next)));
     },
     // The code alone stands there already.
     () => {},

@@ -1,6 +1,6 @@
 // The plan before it runs: what exactly would change, for the user's word.
 
-import { byId, bytes, count, make, result, unseen } from "./dom.js";
+import { byId, bytes, count, make, prose, result, unseen } from "./dom.js";
 
 /** Shows a plan, and answers whether it is to be carried out. `note` says why it is shown, `denied` why it cannot be. */
 export function confirmPlan(document, { note, denied, download }) {
@@ -24,20 +24,19 @@ export function confirmPlan(document, { note, denied, download }) {
   const dialog = byId("plan");
   dialog.replaceChildren(
     make("h2", { id: "plan-heading" }, `Plan: ${count(plan.updates.length, "update")}`),
-    note && make("p", { class: "notice warn" }, note),
-    removed.length > 0 && make("p", { class: "notice bad" }, `It removes ${removed.map(({ name }) => name).join(", ")}.`),
+    ...(note ? [make("p", { class: "notice warn" }, note)] : []),
+    ...(removed.length > 0 ? [make("p", { class: "notice bad" }, `It removes ${removed.map(({ name }) => name).join(", ")}.`)] : []),
     make("p", {}, facts.filter(Boolean).join(", ")),
     make(
       "div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "What changes" },
       changes.length > 0 && tableOf(changes),
       known.length > 0 && listOf("Known without any work", known.map((one) => knownOf(plan, one))),
-      keptBack.length > 0 && listOf("Kept back", keptBack.map((one) => [make("strong", {}, one.title), ` — ${one.reason}`])),
+      keptBack.length > 0 && listOf("Kept back", keptBack.map((one) => [make("strong", {}, one.title), " — ", ...prose(one.reason)])),
     ),
     make("p", { class: "muted" }, "Exactly this is installed, or nothing. Plan ", make("code", {}, document.hash.slice(0, 12)), "."),
-    refusal && make("p", { class: "reason" }, refusal),
+    ...(refusal ? [make("p", { class: "reason" }, refusal)] : []),
     make("div", { class: "buttons" }, cancel, install),
   );
-  for (const child of [...dialog.childNodes]) if (child.nodeType === Node.TEXT_NODE) child.remove();
 
   return new Promise((answer) => {
     const close = (go) => () => dialog.close(go ? "go" : "");
@@ -51,23 +50,22 @@ export function confirmPlan(document, { note, denied, download }) {
 }
 
 function tableOf(changes) {
-  const version = (text, none) => make("td", {}, text ?? make("em", {}, none));
   const line = ({ name, architecture, from, to }) =>
     make(
       "tr", { class: to === null ? "bad" : null },
       make("th", { scope: "row" }, name, make("span", { class: "muted" }, `:${architecture}`)),
-      version(from, "new"), version(to, "removed"),
+      make("td", {}, make("span", {}, from ?? "new"), " → ", make("span", {}, to ?? "removed")),
     );
   return make(
     "table", {},
-    make("thead", {}, make("tr", {}, ...["Package", "From", "To"].map((name) => make("th", { scope: "col" }, name)))),
+    make("thead", {}, make("tr", {}, ...["Package", "Change"].map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, changes.map(line)),
   );
 }
 
 function knownOf(plan, { index, result_code: code, message }) {
   const title = plan.updates[index]?.title ?? `update ${index + 1}`;
-  return [make("strong", {}, title), " ", result(code), message && ` — ${message}`].filter(Boolean);
+  return [make("strong", {}, title), " ", result(code), ...(message ? [" — ", ...prose(message)] : [])];
 }
 
 const listOf = (heading, items) => [

@@ -1,7 +1,7 @@
 // What is available: a list to filter, select from, and look into.
 
 import { call, get } from "./agent.js";
-import { allow, byId, bytes, count, link, make, say, time, unseen } from "./dom.js";
+import { allow, byId, bytes, count, link, make, prose, say, time, unseen } from "./dom.js";
 
 /** What the list shows, by id: the update, its row, and what it is searched by. */
 let rows = new Map();
@@ -36,6 +36,8 @@ export function permit(forUser, now) {
 /** Searches, and lists what is found. */
 export async function load() {
   const found = await get("/updates");
+  const opened = [...rows.values()].filter(({ panel }) => !panel.hidden).map(({ update }) => update.id);
+  const focused = document.activeElement?.id;
   rows = new Map();
   for (const update of found.updates) {
     if (!known.has(update.id) && update.auto_select_on_web_sites && !update.browse_only) selected.add(update.id);
@@ -45,10 +47,14 @@ export async function load() {
   const list = byId("updates");
   list.replaceChildren(...[...rows.values()].map((row) => row.element));
   if (rows.size === 0) list.append(make("li", { class: "empty" }, "This machine is up to date, as far as its package lists know."));
+  for (const part of document.querySelectorAll("#view-updates .list-head, .actions")) part.hidden = rows.size === 0;
   say(byId("updates-count"), rows.size ? String(rows.size) : "");
   listCategories(found.root_categories);
   listKeptBack(found.kept_back);
   filter();
+  // The reader finds the list as it was left.
+  for (const id of opened) if (rows.has(id)) unfold(rows.get(id));
+  if (focused) byId(focused)?.focus();
   return found;
 }
 
@@ -66,7 +72,7 @@ function listKeptBack(keptBack) {
   say(details.querySelector("summary"), `Kept back: ${keptBack.length}`);
   const item = (one) =>
     make(
-      "li", {}, make("strong", {}, one.title), ` — ${one.reason}`,
+      "li", {}, make("strong", {}, one.title), " — ", prose(one.reason),
       one.removals.length > 0 && ` It would remove ${one.removals.join(", ")}.`,
     );
   details.querySelector("ul").replaceChildren(...keptBack.map(item));
@@ -78,9 +84,10 @@ function rowOf(update) {
   const { id, title } = update;
   const panel = make("div", { class: "panel", id: `panel-${id}`, hidden: true });
   const check = make("input", { type: "checkbox", id: `check-${id}` });
-  const out = make("button", { type: "button", class: "quiet", "aria-pressed": "false" }, "Exclude", unseen(` ${title}`));
+  const out = make("button", { type: "button", class: "quiet", id: `out-${id}`, "aria-pressed": "false" }, "Exclude", unseen(` ${title}`));
   const more = make(
-    "button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": panel.id }, "Details", unseen(` of ${title}`),
+    "button", { type: "button", class: "quiet", id: `more-${id}`, "aria-expanded": "false", "aria-controls": panel.id },
+    "Details", unseen(` of ${title}`),
   );
   const element = make(
     "li", { class: "row" }, check,
@@ -91,7 +98,7 @@ function rowOf(update) {
     panel,
   );
   const words = [title, update.description, ...update.cve_ids, ...packagesOf(update).map(({ name }) => name)];
-  const row = { update, element, check, out, panel, text: words.join("\n").toLowerCase() };
+  const row = { update, element, check, out, more, panel, text: words.join("\n").toLowerCase() };
   check.addEventListener("change", () => {
     choose(row, check.checked);
     tally();
@@ -101,11 +108,7 @@ function rowOf(update) {
     choose(row, !excluded.has(id));
     tally();
   });
-  more.addEventListener("click", () => {
-    panel.hidden = !panel.hidden;
-    more.setAttribute("aria-expanded", String(!panel.hidden));
-    if (!panel.hidden) lookInto(row);
-  });
+  more.addEventListener("click", () => unfold(row));
   return row;
 }
 
@@ -170,13 +173,14 @@ function tally() {
   allow(byId("refresh"), denied || busy);
 }
 
-async function lookInto(row) {
-  const { panel } = row;
-  if (panel.childElementCount > 0) return;
+/** Opens a row's panel, with what there is to know, or closes it. */
+async function unfold({ update, more, panel }) {
+  panel.hidden = !panel.hidden;
+  more.setAttribute("aria-expanded", String(!panel.hidden));
+  if (panel.hidden || panel.childElementCount > 0) return;
   panel.append(make("p", { class: "muted", role: "status" }, "Reading…"));
   try {
-    const update = await get(`/updates/${row.update.id}`);
-    panel.replaceChildren(...detailsOf(update));
+    panel.replaceChildren(...detailsOf(await get(`/updates/${update.id}`)));
   } catch (error) {
     panel.replaceChildren();
     panel.dispatchEvent(new CustomEvent("wua-failed", { bubbles: true, detail: error }));

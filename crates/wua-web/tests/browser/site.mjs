@@ -30,6 +30,8 @@ export class Site {
     this.folder = mkdtempSync(join(tmpdir(), "wua-web-"));
     this.root = join(this.folder, "machine");
     this.open = new Set();
+    /** What waits to be passed on, where the streams of events are held. */
+    this.held = null;
   }
 
   /** `faults` and `updates` as of `wua sandbox create`; `doors` are the sockets that the page finds; `answers` are resources that the
@@ -76,6 +78,10 @@ export class Site {
     const server = http.createServer((request, response) => {
       const answer = answers[request.url];
       if (answer?.constructor === Object) return this.#own(answer, request, response);
+      if (this.held && request.url.endsWith("/events")) this.held.push(() => pass(request, response, answer));
+      else pass(request, response, answer);
+    });
+    const pass = (request, response, answer) => {
       const passed = http.request({
         socketPath: join(this.folder, "sockets", name), path: request.url, method: request.method, headers: request.headers, agent: false,
       });
@@ -97,7 +103,7 @@ export class Site {
       });
       response.on("close", () => passed.destroy());
       request.pipe(passed);
-    });
+    };
     server.on("connection", (socket) => {
       this.open.add(socket);
       socket.on("close", () => this.open.delete(socket));
@@ -113,6 +119,17 @@ export class Site {
       response.writeHead(200, { "content-type": "application/json" });
       response.end(JSON.stringify(answer[request.method](text && JSON.parse(text))));
     });
+  }
+
+  /** Keeps events back until `release`. */
+  hold() {
+    this.held = [];
+  }
+
+  release() {
+    const held = this.held;
+    this.held = null;
+    for (const pass of held) pass();
   }
 
   /** Cuts every connection between page and agent. */

@@ -123,7 +123,8 @@ impl From<StartError> for Problem {
 
 impl From<wua_web::WebError> for Problem {
     fn from(error: wua_web::WebError) -> Self {
-        Self::new(error.code(), with_causes(&error)).hint("Choose another port with `--port`, or leave it out.")
+        Self::new(error.code(), with_causes(&error))
+            .hint("Choose another port with `--port`, or leave it out.")
     }
 }
 

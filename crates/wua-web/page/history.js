@@ -5,7 +5,7 @@ import { byId, count, make, result, say, time } from "./dom.js";
 import { noteOf } from "./job.js";
 
 const PAGE = 50;
-const OPERATIONS = { 1: "installed", 2: "taken back" };
+const OPERATIONS = { 1: "install", 2: "undo" };
 
 let listed = 0;
 

@@ -111,6 +111,7 @@ function tell(mine) {
   const now = job.progress;
   parts.bar.value = now.percent_complete;
   say(parts.percent, `${now.percent_complete} %`);
+  document.title = `${now.percent_complete} % – Updates`;
   // An update that is final is not what is being worked on, even where nothing else has been named yet.
   const title = now.result_code < 2 ? job.updates[now.current_update_index]?.title : "";
   const words = [PHASES[now.phase] ?? now.phase, now.phase === "starting" || !title ? "" : ` ${title}`];
@@ -194,6 +195,7 @@ async function abort(mine) {
 function end(mine) {
   const { job, act, parts } = mine;
   const { outcome } = job;
+  document.title = "Updates";
   rows(mine);
   const tone = RESULTS[outcome.result_code]?.tone ?? "warn";
   const notes = job.updates.map((update, index) => ({ update, result: job.results[index] })).filter(({ result }) => isTold(result));

@@ -135,7 +135,9 @@ impl Refusal {
                 StatusCode::UNAUTHORIZED,
                 "the code is not this page's, or it was used before",
             )
-            .next("Each code opens the page once. Start `wua web` again, and open the address that it prints."),
+            .next(
+                "Each code opens the page once. Start `wua web` again, and open the address that it prints.",
+            ),
             Self::Token => denied(StatusCode::UNAUTHORIZED, "there is no session")
                 .next("Start `wua web` again, and open the address that it prints."),
         }
@@ -196,13 +198,29 @@ mod tests {
         let guard = Guard::new("127.0.0.1:81".into());
         let may = |headers: &[(&str, &str)]| guard.check_source(&parts(headers)).is_ok();
         assert!(may(&[("host", "127.0.0.1:81")]));
-        assert!(may(&[("host", "127.0.0.1:81"), ("origin", "http://127.0.0.1:81")]));
-        for host in ["localhost:81", "127.0.0.1", "127.0.0.1:82", "127.0.0.1:81.evil.example", "[::1]:81", ""] {
+        assert!(may(&[
+            ("host", "127.0.0.1:81"),
+            ("origin", "http://127.0.0.1:81")
+        ]));
+        for host in [
+            "localhost:81",
+            "127.0.0.1",
+            "127.0.0.1:82",
+            "127.0.0.1:81.evil.example",
+            "[::1]:81",
+            "",
+        ] {
             assert!(!may(&[("host", host)]), "{host}");
         }
         assert!(!may(&[]));
         assert!(!may(&[("host", "127.0.0.1:81"), ("host", "127.0.0.1:81")]));
-        for origin in ["null", "https://127.0.0.1:81", "http://127.0.0.1:82", "http://evil.example", ""] {
+        for origin in [
+            "null",
+            "https://127.0.0.1:81",
+            "http://127.0.0.1:82",
+            "http://evil.example",
+            "",
+        ] {
             assert!(!may(&[("host", "127.0.0.1:81"), ("origin", origin)]), "{origin}");
         }
     }

@@ -9,7 +9,11 @@ use crate::problem::Problem;
 /// The page's files: path, media type, content.
 const FILES: [(&str, &str, &str); 10] = [
     ("", "text/html; charset=utf-8", include_str!("../page/index.html")),
-    ("style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
+    (
+        "style.css",
+        "text/css; charset=utf-8",
+        include_str!("../page/style.css"),
+    ),
     ("app.js", SCRIPT, include_str!("../page/app.js")),
     ("agent.js", SCRIPT, include_str!("../page/agent.js")),
     ("dom.js", SCRIPT, include_str!("../page/dom.js")),
@@ -34,8 +38,14 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::CACHE_CONTROL, "no-store"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
 ];
 
 /// The file with this path.

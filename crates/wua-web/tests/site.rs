@@ -90,11 +90,7 @@ fn serve(sockets: &Path) -> (String, String) {
     (authority.into(), code.into())
 }
 
-fn agent(
-    listener: &UnixListener,
-    heard: &Sender<String>,
-    answers: &std::sync::Mutex<Receiver<String>>,
-) {
+fn agent(listener: &UnixListener, heard: &Sender<String>, answers: &std::sync::Mutex<Receiver<String>>) {
     for stream in listener.incoming() {
         let mut stream = stream.expect("a connection");
         let mut text = Vec::new();
@@ -158,7 +154,8 @@ impl Reply {
     }
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nset-cookie: a=b\r\n\r\n{}";
+const OK: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nset-cookie: a=b\r\n\r\n{}";
 
 #[test]
 fn the_page_and_its_files_are_for_whoever_asks_by_the_right_name() {
@@ -168,7 +165,15 @@ fn the_page_and_its_files_are_for_whoever_asks_by_the_right_name() {
         assert_eq!(reply.status, 200, "{path}");
         reply.is_protected();
     }
-    for path in ["/nothing", "/../etc/passwd", "/page/app.js", "/%2e%2e/app.js", "//app.jsx", "/api", "/session/"] {
+    for path in [
+        "/nothing",
+        "/../etc/passwd",
+        "/page/app.js",
+        "/%2e%2e/app.js",
+        "//app.jsx",
+        "/api",
+        "/session/",
+    ] {
         site.call(&format!("GET {path} HTTP/1.1"), &[], b"").refuses(404);
     }
 }
@@ -187,8 +192,13 @@ fn another_host_or_origin_is_turned_away_before_anything_else() {
     }
     site.call("GET http://evil.example/api/system HTTP/1.1", &[&session], b"")
         .refuses(421);
-    for origin in ["origin: http://evil.example", "origin: null", "origin: https://127.0.0.1"] {
-        site.call("GET /api/system HTTP/1.1", &[&session, origin], b"").refuses(403);
+    for origin in [
+        "origin: http://evil.example",
+        "origin: null",
+        "origin: https://127.0.0.1",
+    ] {
+        site.call("GET /api/system HTTP/1.1", &[&session, origin], b"")
+            .refuses(403);
         site.call("POST /session HTTP/1.1", &[&bearer(&site.code), origin], b"")
             .refuses(403);
     }
@@ -198,21 +208,35 @@ fn another_host_or_origin_is_turned_away_before_anything_else() {
 #[test]
 fn the_api_is_for_the_session_only_and_the_code_buys_one() {
     let site = Site::new();
-    for header in [bearer(&site.code), bearer(""), "authorization: Basic eDp5".into(), "cookie: token=x".into()] {
-        site.call("GET /api/system HTTP/1.1", &[&header], b"").refuses(401);
+    for header in [
+        bearer(&site.code),
+        bearer(""),
+        "authorization: Basic eDp5".into(),
+        "cookie: token=x".into(),
+    ] {
+        site.call("GET /api/system HTTP/1.1", &[&header], b"")
+            .refuses(401);
     }
-    site.call("POST /session HTTP/1.1", &[&bearer("guess")], b"").refuses(401);
+    site.call("POST /session HTTP/1.1", &[&bearer("guess")], b"")
+        .refuses(401);
     site.call("POST /session HTTP/1.1", &[], b"").refuses(401);
-    site.call("GET /session HTTP/1.1", &[&bearer(&site.code)], b"").refuses(405);
+    site.call("GET /session HTTP/1.1", &[&bearer(&site.code)], b"")
+        .refuses(405);
     let session = site.session();
-    site.call("POST /session HTTP/1.1", &[&bearer(&site.code)], b"").refuses(401);
+    site.call("POST /session HTTP/1.1", &[&bearer(&site.code)], b"")
+        .refuses(401);
     // One header each; which of two counts would be a matter of taste.
-    site.call("GET /api/system HTTP/1.1", &[&session, &session], b"").refuses(401);
+    site.call("GET /api/system HTTP/1.1", &[&session, &session], b"")
+        .refuses(401);
     assert!(site.heard.try_recv().is_err(), "the agent heard of it");
 
     site.answers.send(OK.into()).expect("sent");
     site.answers.send(String::new()).expect("sent");
-    let reply = site.call("GET /api/system?x=1 HTTP/1.1", &[&session, "cookie: c=d", "x-forwarded-for: 1.2.3.4"], b"");
+    let reply = site.call(
+        "GET /api/system?x=1 HTTP/1.1",
+        &[&session, "cookie: c=d", "x-forwarded-for: 1.2.3.4"],
+        b"",
+    );
     assert_eq!((reply.status, &*reply.body), (200, "{}"));
     reply.is_protected();
     let heard = site.heard.recv().expect("a request").to_lowercase();
@@ -234,7 +258,8 @@ fn methods_and_bodies_have_limits() {
     site.call("POST / HTTP/1.1", &[], b"").refuses(405);
     let long = vec![b' '; (1 << 20) + 1];
     let length = format!("content-length: {}", long.len());
-    site.call("POST /api/plans HTTP/1.1", &[&session, &length], &long).refuses(413);
+    site.call("POST /api/plans HTTP/1.1", &[&session, &length], &long)
+        .refuses(413);
     assert!(site.heard.try_recv().is_err(), "the agent heard of it");
 
     site.answers.send(OK.into()).expect("sent");
@@ -250,7 +275,10 @@ fn events_arrive_when_they_are_sent() {
     let site = Site::new();
     let session = site.session();
     let mut stream = TcpStream::connect(&site.authority).expect("it listens");
-    let request = format!("GET /api/jobs/x/events HTTP/1.1\r\nhost: {}\r\n{session}\r\n\r\n", site.authority);
+    let request = format!(
+        "GET /api/jobs/x/events HTTP/1.1\r\nhost: {}\r\n{session}\r\n\r\n",
+        site.authority
+    );
     stream.write_all(request.as_bytes()).expect("sent");
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     site.answers.send(head.into()).expect("sent");
@@ -275,7 +303,10 @@ fn the_door_for_reading_is_used_where_the_other_is_shut_and_a_missing_agent_is_t
     let session = site.session();
     site.answers.send(OK.into()).expect("sent");
     site.answers.send(String::new()).expect("sent");
-    assert_eq!(site.call("GET /api/system HTTP/1.1", &[&session], b"").status, 200);
+    assert_eq!(
+        site.call("GET /api/system HTTP/1.1", &[&session], b"").status,
+        200
+    );
     let lonely = Site::with(&[]);
     let session = lonely.session();
     let reply = lonely.call("GET /api/system HTTP/1.1", &[&session], b"");

@@ -12,4 +12,5 @@ mod authorizing;
 mod harness;
 mod looking;
 mod outliving;
+mod web;
 mod working;

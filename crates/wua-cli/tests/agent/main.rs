@@ -15,4 +15,5 @@ mod looking;
 mod orders;
 mod outliving;
 mod scheduled;
+mod web;
 mod working;

@@ -244,6 +244,7 @@ impl Play {
 }
 
 /// Plays `count` random sequences.
+#[expect(clippy::print_stdout, reason = "the sequence that failed is to be seen")]
 fn play(count: usize) {
     let mut random = StdRng::seed_from_u64(1);
     let mut counts = (0, 0);

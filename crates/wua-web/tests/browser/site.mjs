@@ -41,7 +41,9 @@ export class Site {
     const words = faults.length ? ["--with", faults.join(",")] : [];
     execFileSync(WUA, ["sandbox", "create", site.root, "--updates", String(updates), ...words], { stdio: "ignore" });
     mkdirSync(join(site.root, "etc/wua"), { recursive: true });
-    if (smallBatches) writeFileSync(join(site.root, "etc/wua/wua.toml"), "[install]\nlongest_batch_seconds = 0\n");
+    // Nothing is done by itself, so that every job is the story's.
+    const batches = smallBatches ? "[install]\nlongest_batch_seconds = 0\n" : "";
+    writeFileSync(join(site.root, "etc/wua/wua.toml"), `${batches}[automatic]\nlevel = "off"\n`);
     await site.startAgent();
     mkdirSync(join(site.folder, "doors"));
     site.servers = await Promise.all(doors.map((door) => site.#door(door, answers)));

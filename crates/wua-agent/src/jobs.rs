@@ -46,6 +46,9 @@ const SIGNATURE: Duration = Duration::from_secs(10);
 /// How often a worker's first word is looked for.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How many jobs are held in memory before those that ended go.
+const KEPT: usize = 50;
+
 /// How many ended jobs are remembered.
 const REMEMBERED: usize = 200;
 
@@ -312,6 +315,10 @@ impl Jobs {
                 return Ok(Some(Arc::clone(faster)));
             }
             known.insert(id, Arc::clone(&entry));
+            if known.len() > KEPT {
+                // They are found again on the disk.
+                known.retain(|_, entry| entry.is_running() || Arc::strong_count(entry) > 1);
+            }
         }
         if entry.order.is_some() {
             self.tend(&entry)?;

@@ -9,20 +9,37 @@ use tokio::process::Command;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use wua_engine::{Folders, Keeper, Machine, UpdateSession};
 use wua_types::HResult;
+use wua_types::api::Access;
 
 use crate::jobs::Jobs;
 use crate::order::Plans;
 use crate::problem::Problem;
 use crate::scheduler::Standing;
 
-/// How many questions are answered at once; each takes a processor, and up to some tens of megabytes.
+/// How many questions are answered at once at each socket; each takes a processor, and up to some tens of megabytes.
 const AT_ONCE: usize = 2;
 
 /// How long a question waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How many streams of events are served at once.
-const STREAMS: usize = 128;
+/// How many streams of events are served at once at each socket.
+const STREAMS: usize = 64;
+
+/// What is served at once. Those who may only look have a share of their own, so that they keep nobody from acting.
+#[derive(Debug)]
+struct Limits {
+    turns: Semaphore,
+    streams: Arc<Semaphore>,
+}
+
+impl Limits {
+    fn new() -> Self {
+        Self {
+            turns: Semaphore::new(AT_ONCE),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+        }
+    }
+}
 
 /// The agent of one machine.
 #[derive(Debug)]
@@ -33,8 +50,8 @@ pub(crate) struct Agent {
     /// Something happened that the schedule wants to know.
     pub(crate) news: Arc<Notify>,
     standing: Mutex<Standing>,
-    turns: Semaphore,
-    streams: Arc<Semaphore>,
+    readers: Limits,
+    members: Limits,
 }
 
 impl Agent {
@@ -46,8 +63,15 @@ impl Agent {
             plans: Plans::default(),
             news,
             standing: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            readers: Limits::new(),
+            members: Limits::new(),
+        }
+    }
+
+    fn limits(&self, access: Access) -> &Limits {
+        match access {
+            Access::Read => &self.readers,
+            Access::Member | Access::Owner => &self.members,
         }
     }
 
@@ -72,16 +96,16 @@ impl Agent {
     }
 
     /// Waits for the turn of a question.
-    pub(crate) async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
-        match tokio::time::timeout(PATIENCE, self.turns.acquire()).await {
+    pub(crate) async fn turn(&self, access: Access) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        match tokio::time::timeout(PATIENCE, self.limits(access).turns.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(too_much("too many questions at once")),
         }
     }
 
     /// Leave to serve one more stream, as long as it is kept.
-    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.streams)
+    pub(crate) fn stream(&self, access: Access) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.limits(access).streams)
             .try_acquire_owned()
             .map_err(|_| too_much("too many streams are open"))
     }

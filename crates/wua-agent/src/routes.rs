@@ -93,8 +93,8 @@ async fn system(Shared(agent): Ours, caller: Caller) -> Answer<SystemDocument> {
     }))
 }
 
-async fn health(Shared(agent): Ours) -> Answer<serde_json::Value> {
-    let findings: serde_json::Value = agent.ask(&Question::Doctor).await?;
+async fn health(Shared(agent): Ours, caller: Caller) -> Answer<serde_json::Value> {
+    let findings: serde_json::Value = agent.ask(caller.access(), &Question::Doctor).await?;
     Ok(Json(json!({ "findings": findings })))
 }
 
@@ -105,22 +105,26 @@ struct Search {
     criteria: String,
 }
 
-async fn updates(Shared(agent): Ours, Params(search): Params<Search>) -> Answer<SearchResult> {
+async fn updates(
+    Shared(agent): Ours,
+    caller: Caller,
+    Params(search): Params<Search>,
+) -> Answer<SearchResult> {
     let question = Question::Search {
         criteria: search.criteria,
     };
-    Ok(Json(agent.ask(&question).await?))
+    Ok(Json(agent.ask(caller.access(), &question).await?))
 }
 
-async fn update(Shared(agent): Ours, Id(id): Id) -> Answer<Update> {
-    Ok(Json(find(&agent, UpdateId(id)).await?))
+async fn update(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Answer<Update> {
+    Ok(Json(find(&agent, caller, UpdateId(id)).await?))
 }
 
-async fn find(agent: &Agent, id: UpdateId) -> Result<Update, Problem> {
+async fn find(agent: &Agent, caller: Caller, id: UpdateId) -> Result<Update, Problem> {
     let question = Question::Search {
         criteria: EVERYTHING.into(),
     };
-    let found: SearchResult = agent.ask(&question).await?;
+    let found: SearchResult = agent.ask(caller.access(), &question).await?;
     found
         .updates
         .into_iter()
@@ -142,6 +146,7 @@ struct Hidden {
 async fn set_hidden(
     Shared(agent): Ours,
     _: Owner,
+    caller: Caller,
     Id(id): Id,
     Body(wish): Body<Hidden>,
 ) -> Result<StatusCode, Problem> {
@@ -153,7 +158,7 @@ async fn set_hidden(
         agent.aside(unhide).await?;
         return Ok(StatusCode::NO_CONTENT);
     }
-    let update = find(&agent, id).await?;
+    let update = find(&agent, caller, id).await?;
     if update.is_mandatory || update.deadline.is_some() {
         let what = format!(
             "`{}` cannot be hidden: it is mandatory or has a deadline",
@@ -167,8 +172,8 @@ async fn set_hidden(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn accept_eula(Shared(agent): Ours, _: Member, Id(id): Id) -> Result<StatusCode, Problem> {
-    let update = find(&agent, UpdateId(id)).await?;
+async fn accept_eula(Shared(agent): Ours, member: Member, Id(id): Id) -> Result<StatusCode, Problem> {
+    let update = find(&agent, member.caller(), UpdateId(id)).await?;
     let accept = |agent: &Agent| Ok(State::open(agent.folders())?.accept_eula(&[update])?);
     agent.aside(accept).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -184,7 +189,7 @@ async fn make_plan(
     let question = Question::Plan {
         request: request.clone(),
     };
-    let mut plan: PlanDocument = agent.ask(&question).await?;
+    let mut plan: PlanDocument = agent.ask(caller.access(), &question).await?;
     let hash: PlanHash = plan.plan.hash();
     if let Ok(member) = Member::try_from(caller) {
         agent.plans.keep(member, request, hash);
@@ -248,7 +253,7 @@ async fn begin_job(
 }
 
 async fn job_events(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
-    let leave = agent.stream()?;
+    let leave = agent.stream(caller.access())?;
     let entry = agent.aside(move |agent| agent.jobs.get(id)).await?;
     let events = events::of(entry.ok_or_else(|| unknown_job(id))?, caller.access());
     // The leave ends with the stream.
@@ -355,11 +360,11 @@ async fn store(Shared(agent): Ours) -> Answer<serde_json::Value> {
     Ok(Json(json!({ "total_size": total, "contents": contents })))
 }
 
-async fn metrics(Shared(agent): Ours) -> Result<Response, Problem> {
+async fn metrics(Shared(agent): Ours, caller: Caller) -> Result<Response, Problem> {
     let question = Question::Search {
         criteria: String::new(),
     };
-    let found: SearchResult = agent.ask(&question).await?;
+    let found: SearchResult = agent.ask(caller.access(), &question).await?;
     let text = agent
         .aside(|agent| Ok(Numbers::read(agent, found)?.text()))
         .await?;

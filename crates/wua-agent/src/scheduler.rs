@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{Timestamp, Zoned};
+use wua_types::api::Access;
 use wua_types::{SearchResult, Update};
 
 use crate::acts;
@@ -109,7 +110,7 @@ async fn search(agent: &Arc<Agent>) -> Result<Vec<Update>, Problem> {
     let question = Question::Search {
         criteria: String::new(),
     };
-    let found: SearchResult = agent.ask(&question).await?;
+    let found: SearchResult = agent.ask(Access::Owner, &question).await?;
     let updates = found.updates.clone();
     agent
         .aside(|agent| {

@@ -1,11 +1,12 @@
 //! The sockets, and the connections that come in through them.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,8 +25,8 @@ use crate::caller::{Caller, Door};
 use crate::machine::Agent;
 use crate::{notify, routes, scheduler};
 
-/// How many connections are open at once, at each socket.
-const CONNECTIONS: usize = 256;
+/// How many connections are open at once at each socket, and how many of them one user's.
+const CONNECTIONS: (usize, usize) = (256, 64);
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
@@ -136,7 +137,8 @@ fn group_id(name: &str) -> Option<u32> {
 }
 
 async fn accept(listener: UnixListener, door: Door, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(CONNECTIONS.0));
+    let users = Users::default();
     loop {
         // Whoever comes while all places are taken waits in the kernel's queue.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -152,11 +154,54 @@ async fn accept(listener: UnixListener, door: Door, router: Router) {
         };
         let Ok(peer) = stream.peer_cred() else { continue };
         let caller = Caller::at(door, peer.uid(), rustix::process::geteuid().as_raw());
+        // A user with too many keeps nobody else out.
+        let Some(seat) = users.seat(peer.uid()) else {
+            continue;
+        };
         let router = router.clone();
         tokio::spawn(async move {
             converse(stream, caller, router).await;
-            drop(place);
+            drop((place, seat));
         });
+    }
+}
+
+/// How many connections each user has.
+#[derive(Clone, Default)]
+struct Users {
+    counts: Arc<Mutex<HashMap<u32, usize>>>,
+}
+
+/// One connection of a user's, as long as it is kept.
+struct Seat {
+    users: Users,
+    uid: u32,
+}
+
+impl Users {
+    fn seat(&self, uid: u32) -> Option<Seat> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(uid).or_default();
+        if *count >= CONNECTIONS.1 {
+            return None;
+        }
+        *count += 1;
+        Some(Seat {
+            users: self.clone(),
+            uid,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut counts = self.users.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.uid);
+            }
+        }
     }
 }
 
@@ -174,5 +219,20 @@ async fn converse(stream: UnixStream, caller: Caller, router: Router) {
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_with_too_many_connections_keeps_nobody_else_out() {
+        let users = Users::default();
+        let mut seats: Vec<_> = std::iter::from_fn(|| users.seat(1000)).collect();
+        assert_eq!(seats.len(), CONNECTIONS.1);
+        assert!(users.seat(1001).is_some());
+        seats.pop();
+        assert!(users.seat(1000).is_some());
     }
 }

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 use wua_engine::state::{PublicState, State};
 use wua_engine::{Failure, Machine, Policy};
-use wua_types::HResult;
 use wua_types::api::{AutomaticUpdatesDocument, NextDocument, SettingOrigin, SettingsDocument};
+use wua_types::{AutomaticUpdatesNotificationLevel, AutomaticUpdatesScheduledInstallationDay, HResult};
 
 use crate::machine::Agent;
 use crate::problem::Problem;
-use crate::schedule::{Merged, PartialSettings, SettingsError};
+use crate::schedule::{AutomaticSettings, Merged, PartialSettings, SettingsError};
 
 /// `[automatic]` of the policy.
 ///
@@ -42,12 +42,19 @@ fn refused(error: SettingsError) -> Failure {
     Failure::new(error.code(), error.to_string())
 }
 
-/// Changes settings: each key of `wishes` to its value, or with null back to what holds without it. All or nothing.
+/// The key under which the API's own terms may be set, and their names as `GET /settings` shows them.
+const THEIR_TERMS: &str = "automatic_updates";
+
+/// Changes settings: each key of `wishes` to its value, or with null back to what holds without it; `automatic_updates` holds
+/// those of `IAutomaticUpdatesSettings`. All or nothing.
 ///
 /// # Errors
 /// `E_INVALIDARG` for a key or value that cannot be, `E_ACCESSDENIED` for one that the policy decides, or the state's own code.
-pub fn change(machine: &Machine, wishes: Map<String, Value>) -> Result<(), Failure> {
+pub fn change(machine: &Machine, mut wishes: Map<String, Value>) -> Result<(), Failure> {
     let before = of(machine)?;
+    if let Some(terms) = wishes.remove(THEIR_TERMS) {
+        wishes.extend(in_our_terms(terms, before.settings())?);
+    }
     if let Some(key) = wishes
         .keys()
         .find(|key| before.origin(key) == SettingOrigin::Policy)
@@ -77,6 +84,45 @@ pub fn change(machine: &Machine, wishes: Map<String, Value>) -> Result<(), Failu
         .map_err(|error| Failure::because(error.code(), "cannot write what is set", error))
 }
 
+/// Settings of `IAutomaticUpdatesSettings`, as far as somebody wants them changed.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TheirTerms {
+    notification_level: Option<AutomaticUpdatesNotificationLevel>,
+    scheduled_installation_day: Option<AutomaticUpdatesScheduledInstallationDay>,
+    scheduled_installation_time: Option<i32>,
+}
+
+/// What they mean here; null where they take a key back.
+fn in_our_terms(terms: Value, now: &AutomaticSettings) -> Result<Map<String, Value>, Failure> {
+    let terms: TheirTerms = serde_json::from_value(terms)
+        .map_err(|error| Failure::because(HResult::E_INVALIDARG, "the settings are not understood", error))?;
+    let mut ours = PartialSettings::default();
+    if let Some(day) = terms.scheduled_installation_day {
+        ours.put_scheduled_installation_day(day, now);
+    }
+    if let Some(hour) = terms.scheduled_installation_time {
+        // A day that was just put stays.
+        let with_day = Merged::of(&ours, &PartialSettings::default());
+        let now = if terms.scheduled_installation_day.is_some() {
+            with_day.settings()
+        } else {
+            now
+        };
+        ours.put_scheduled_installation_time(hour, now).map_err(refused)?;
+    }
+    let mut ours = Map::from(ours);
+    if let Some(level) = terms.notification_level {
+        let mut alone = PartialSettings::default();
+        alone.put_notification_level(level);
+        ours.insert(
+            "level".into(),
+            Map::from(alone).remove("level").unwrap_or_default(),
+        );
+    }
+    Ok(ours)
+}
+
 /// The settings that hold, and what follows from them.
 pub(crate) fn document(agent: &Agent) -> Result<SettingsDocument, Problem> {
     let merged = of(agent.machine())?;
@@ -97,4 +143,63 @@ pub(crate) fn document(agent: &Agent) -> Result<SettingsDocument, Problem> {
         last_check: standing.memory.last_check,
         last_installation: standing.memory.last_installation,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_terms_of_the_windows_update_agent_are_understood() {
+        let now = AutomaticSettings::default();
+        let change = |terms: Value| in_our_terms(terms, &now).map(Value::Object);
+        let sundays = json!({ "notification_level": 4, "scheduled_installation_day": 1, "scheduled_installation_time": 22 });
+        let ours = change(sundays).expect("understood");
+        assert_eq!(ours["level"], "install");
+        assert_eq!(
+            ours["windows"],
+            json!([{ "days": ["sun"], "start": "22:00", "length_minutes": 120 }])
+        );
+        // Not configured: what holds without it.
+        assert_eq!(
+            change(json!({ "notification_level": 0 })).expect("understood"),
+            json!({ "level": null })
+        );
+        assert!(change(json!({ "scheduled_installation_time": 24 })).is_err());
+        assert!(change(json!({ "notification_level": 9 })).is_err());
+        assert!(change(json!({ "colour": "red" })).is_err());
+    }
+
+    #[test]
+    fn the_policy_that_the_document_shows_is_the_one_without_a_file() {
+        let document = include_str!("../../../docs/policy.md");
+        let text = document
+            .split("```")
+            .nth(1)
+            .and_then(|block| block.strip_prefix("toml\n"))
+            .expect("a block of TOML");
+        let shown = Policy::parse(text, "policy.md".as_ref()).expect("valid");
+        let merged = Merged::of(&of_policy(&shown).expect("valid"), &PartialSettings::default());
+        assert_eq!(*merged.settings(), AutomaticSettings::default());
+        let without = Policy {
+            automatic: Map::new(),
+            ..shown
+        };
+        assert_eq!(without, Policy::default());
+        // What stands there as an example can be so, too.
+        let examples = text.lines().filter_map(|line| line.strip_prefix("# "));
+        let examples: Vec<&str> = examples
+            .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')))
+            .collect();
+        assert_eq!(examples.len(), 8, "{examples:#?}");
+        for line in examples
+            .into_iter()
+            .filter(|line| !line.starts_with("script_limit_seconds"))
+        {
+            let policy =
+                Policy::parse(&format!("[automatic]\n{line}\n"), "policy.md".as_ref()).expect("valid");
+            of_policy(&policy).unwrap_or_else(|error| panic!("{line}: {}", error.sentence()));
+        }
+    }
 }

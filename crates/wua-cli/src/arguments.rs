@@ -147,6 +147,12 @@ pub(crate) enum Command {
     /// Serve this machine's updates to others, on Unix sockets
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Show this machine's updates in your browser, until Ctrl-C; prints the address, which opens once
+    Web {
+        /// The port of 127.0.0.1; 0 is any free one
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        port: u16,
+    },
     /// Carry out a job; started by wua itself
     #[command(subcommand, hide = true)]
     Job(JobCommand),

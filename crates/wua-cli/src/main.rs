@@ -25,7 +25,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::arguments::{AgentCommand, Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
 use crate::commands::{
     act, agent, codes, demo, flags, history, jobs, repair, sandbox, search, settings, shell, show, status,
-    store,
+    store, web,
 };
 use crate::exit_code::Exit;
 use crate::front::Front;
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     let level = match (&command, global.verbose) {
         (_, true) => tracing::Level::DEBUG,
         (Command::Job(_) | Command::Agent(_), false) => tracing::Level::INFO,
+        (Command::Web { .. }, false) => tracing::Level::WARN,
         _ => tracing::Level::ERROR,
     };
     log(level);
@@ -121,6 +122,7 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
         Command::Agent(AgentCommand::Simulate { days }) => settings::simulate(&front()?, days),
         Command::Agent(AgentCommand::Work { job }) => agent::work(global, job),
         Command::Agent(AgentCommand::Ask) => agent::ask(global),
+        Command::Web { port } => web::run(screen, global, port),
         Command::Job(JobCommand::Run { job }) => jobs::run(&front()?, job),
     }
 }

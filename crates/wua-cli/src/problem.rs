@@ -137,6 +137,13 @@ impl From<wua_client::ClientError> for Problem {
     }
 }
 
+impl From<wua_web::WebError> for Problem {
+    fn from(error: wua_web::WebError) -> Self {
+        Self::new(error.code(), with_causes(&error))
+            .hint("Choose another port with `--port`, or leave it out.")
+    }
+}
+
 impl From<std::io::Error> for Problem {
     fn from(error: std::io::Error) -> Self {
         Self::new(wua_engine::store::io_code(&error), error.to_string())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::InstalledPackage;
@@ -43,6 +44,15 @@ pub enum DpkgError {
     },
 }
 
+/// How often dpkg may write its status file anew while it is read; it does so after some hundred changes.
+const MERGES: usize = 20;
+
+/// Which file stands at `path` now; dpkg puts a new one there.
+fn identity(path: &Path) -> Option<(u64, u64, i64, i64)> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
+}
+
 /// All packages that dpkg knows a version of, by name and architecture.
 #[derive(Clone, Debug, Default)]
 pub struct DpkgDatabase {
@@ -56,21 +66,40 @@ impl DpkgDatabase {
     /// # Errors
     /// When a file cannot be read, or an entry of it is damaged; the error names the file and the entry.
     pub fn read(root: &Path) -> Result<Self, DpkgError> {
+        Self::read_with(root, || ())
+    }
+
+    /// Reads the database. `between` runs between the status file, the list of the journal, and the journal, for tests.
+    fn read_with(root: &Path, mut between: impl FnMut()) -> Result<Self, DpkgError> {
         let admin = root.join("var/lib/dpkg");
-        let mut packages = HashMap::new();
-        overlay(&mut packages, &admin.join("status"))?;
-        let journal = journal_files(&admin.join("updates"))?;
-        for file in &journal {
-            overlay(&mut packages, file)?;
+        let status = admin.join("status");
+        let mut merges = 0;
+        loop {
+            let before = identity(&status);
+            let mut packages = HashMap::new();
+            overlay(&mut packages, &status)?;
+            between();
+            let journal = journal_files(&admin.join("updates"))?;
+            between();
+            let laid_over = journal.iter().try_for_each(|file| overlay(&mut packages, file));
+            // dpkg writes a new status file from time to time, then removes its journal: what was read of either is then half of
+            // the story.
+            let is_gone = |error: &DpkgError| matches!(error, DpkgError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
+            let is_merged = identity(&status) != before || laid_over.as_ref().is_err_and(is_gone);
+            if merges < MERGES && is_merged {
+                merges += 1;
+                continue;
+            }
+            laid_over?;
+            let mut packages: Vec<_> = packages.into_values().collect();
+            packages.sort_unstable_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+            let mut database = Self {
+                packages,
+                journal_files: journal.len(),
+            };
+            database.mark_automatic(&root.join("var/lib/apt/extended_states"))?;
+            return Ok(database);
         }
-        let mut packages: Vec<_> = packages.into_values().collect();
-        packages.sort_unstable_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
-        let mut database = Self {
-            packages,
-            journal_files: journal.len(),
-        };
-        database.mark_automatic(&root.join("var/lib/apt/extended_states"))?;
-        Ok(database)
     }
 
     /// Every package with a version, sorted by name and architecture; removed ones with configuration left, too.
@@ -244,6 +273,37 @@ mod tests {
             panic!("{database:?}")
         };
         assert_eq!((&*a.version, a.status.state), ("2", PackageState::Unpacked));
+    }
+
+    #[test]
+    fn a_journal_that_dpkg_merges_meanwhile_is_read_from_the_new_status_file() {
+        let folder = tree(&entry("a", "amd64", "1", "ok installed"));
+        let admin = folder.path().join("var/lib/dpkg");
+        let mut merged = false;
+        let database = DpkgDatabase::read_with(folder.path(), || {
+            // What dpkg had written to its journal before, it writes to a new status file, and removes the journal.
+            if !std::mem::replace(&mut merged, true) {
+                fs::write(admin.join("status-new"), entry("a", "amd64", "2", "ok installed")).unwrap();
+                fs::rename(admin.join("status-new"), admin.join("status")).unwrap();
+            }
+        });
+        assert_eq!(database.unwrap().packages()[0].version, "2");
+    }
+
+    #[test]
+    fn a_journal_that_dpkg_removes_while_it_is_read_is_in_the_status_file() {
+        let folder = tree(&entry("a", "amd64", "2", "ok installed"));
+        let journal = folder.path().join("var/lib/dpkg/updates/0000");
+        fs::write(&journal, entry("a", "amd64", "2", "ok installed")).unwrap();
+        let mut looks = 0;
+        let database = DpkgDatabase::read_with(folder.path(), || {
+            looks += 1;
+            if looks == 2 {
+                fs::remove_file(&journal).unwrap();
+            }
+        });
+        let database = database.unwrap();
+        assert_eq!((database.packages().len(), database.journal_files()), (1, 0));
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn publication(day: u16) -> (SignedDuration, Happening) {
     let mut update = Update::new(identity, format!("example {}.0", day + 1));
     update.eula_accepted = true;
     update.categories = vec![Category::security_updates()];
-    update.installation_behavior = Some(InstallationBehavior::quiet(if day % 2 == 0 {
+    update.installation_behavior = Some(InstallationBehavior::quiet(if day.is_multiple_of(2) {
         InstallationRebootBehavior::NeverReboots
     } else {
         InstallationRebootBehavior::AlwaysRequiresReboot

@@ -12,6 +12,8 @@ mod fronting;
 )]
 mod harness;
 mod looking;
+mod orders;
 mod outliving;
 mod scheduled;
+mod web;
 mod working;

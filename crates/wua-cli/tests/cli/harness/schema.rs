@@ -112,6 +112,7 @@ pub(crate) fn document_of(arguments: &[String]) -> &'static str {
         Some("agent") => "simulation",
         Some("codes") => "codes",
         Some("sandbox") => "sandbox",
+        Some("web") => "web",
         other => panic!("the schema knows no document of {other:?}"),
     }
 }

@@ -10,13 +10,14 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use uuid::Uuid;
 use wua_engine::detached;
-use wua_types::api::JobDocument;
-use wua_types::{HResult, Operation, Update, UpdateId, UpdateIdentity};
+use wua_types::{HResult, Operation, OperationResultCode, Update, UpdateId, UpdateIdentity};
 
+use crate::caller::Caller;
+use crate::jobs::{Entry, Stage};
 use crate::machine::Agent;
 use crate::order::Order;
 use crate::problem::Problem;
-use crate::schedule::{Act, AutomaticSettings, Decision, Outcome, Situation};
+use crate::schedule::{Act, Acting, AutomaticSettings, Outcome, Situation};
 
 /// How long a program that is told something may take.
 const TELLING: Duration = Duration::from_secs(60);
@@ -28,15 +29,20 @@ const SERVICES: Duration = Duration::from_secs(300);
 pub(crate) async fn carry_out(
     agent: &Arc<Agent>,
     settings: &AutomaticSettings,
-    decision: &Decision,
+    acting: &Acting,
     situation: &Situation,
 ) -> Outcome {
-    let done = match &decision.act {
+    let id = acting.job;
+    let done = match &acting.act {
         Act::Nothing => Ok(()),
-        Act::Check => job(agent, Operation::Search, Vec::new()).await.map(drop),
+        Act::Check => job(agent, id, Operation::Search, Vec::new()).await,
         Act::Tell(updates) => tell(agent, settings, &of(updates, situation)).await,
-        Act::Download(updates) => job(agent, Operation::Download, ids(updates)).await.map(drop),
-        Act::Install { updates, .. } => return install(agent, settings, updates, situation).await,
+        Act::Download(updates) => job(agent, id, Operation::Download, ids(updates)).await,
+        Act::Install { updates, .. } => {
+            fetch(agent, updates, situation).await;
+            let installed = job(agent, id, Operation::Install, ids(updates)).await;
+            return after_install(agent, settings, updates, installed).await;
+        }
         Act::Restart {
             at, notice_minutes, ..
         } => restart(agent, at.timestamp(), *notice_minutes, situation).await,
@@ -67,18 +73,54 @@ fn of<'a>(updates: &[UpdateIdentity], situation: &'a Situation) -> Vec<&'a Updat
     all.filter(|update| wanted.contains(&update.identity)).collect()
 }
 
+/// Ends what an earlier agent began; none where it was not begun after all.
+pub(crate) async fn take_up(
+    agent: &Arc<Agent>,
+    settings: &AutomaticSettings,
+    acting: &Acting,
+) -> Option<Outcome> {
+    let id = acting.job;
+    let found = agent
+        .aside(Caller::itself(), move |agent| agent.jobs.get(id))
+        .await;
+    let entry = found.unwrap_or_else(|problem| {
+        failed(&problem);
+        None
+    })?;
+    let done = end_of(&entry).await;
+    Some(match (&acting.act, done) {
+        (Act::Install { updates, .. }, installed) => after_install(agent, settings, updates, installed).await,
+        (_, Ok(())) => Outcome::Succeeded,
+        (_, Err(problem)) => failed(&problem),
+    })
+}
+
 /// A job of the schedule's own, to its end. A job that did not wholly succeed is an error.
 async fn job(
     agent: &Arc<Agent>,
+    id: Uuid,
     operation: Operation,
     updates: Vec<UpdateId>,
-) -> Result<JobDocument, Problem> {
+) -> Result<(), Problem> {
     let order = Order::of_schedule(operation, updates);
-    let id = Uuid::new_v4();
-    let entry = agent.aside(move |agent| agent.jobs.begin(id, order)).await?;
-    let done = entry.ended().await?;
+    let entry = agent
+        .aside(Caller::itself(), move |agent| agent.jobs.begin(id, order))
+        .await?;
+    if let Stage::Refused(problem) = entry.begun().await {
+        let forget = move |agent: &Agent| {
+            agent.jobs.forget(&entry);
+            Ok(())
+        };
+        agent.aside(Caller::itself(), forget).await?;
+        return Err(problem);
+    }
+    end_of(&entry).await
+}
+
+async fn end_of(entry: &Entry) -> Result<(), Problem> {
+    let (id, done) = (entry.id(), entry.ended().await?);
     match done.outcome {
-        Some(outcome) if outcome.result_code == wua_types::OperationResultCode::Succeeded => Ok(done),
+        Some(outcome) if outcome.result_code == OperationResultCode::Succeeded => Ok(()),
         Some(outcome) => {
             let what = format!("job {id} ended with {}", outcome.result_code);
             Err(Problem::new(outcome.hresult, what))
@@ -90,35 +132,38 @@ async fn job(
     }
 }
 
-async fn install(
-    agent: &Arc<Agent>,
-    settings: &AutomaticSettings,
-    updates: &[UpdateIdentity],
-    situation: &Situation,
-) -> Outcome {
+/// Fetches what is not here yet. What could be fetched is installed all the same; the rest says so itself.
+async fn fetch(agent: &Arc<Agent>, updates: &[UpdateIdentity], situation: &Situation) {
     let missing = of(updates, situation)
         .into_iter()
         .filter(|update| !update.is_downloaded);
     let missing: Vec<UpdateId> = missing.map(Update::id).collect();
     if !missing.is_empty()
-        && let Err(problem) = job(agent, Operation::Download, missing).await
+        && let Err(problem) = job(agent, Uuid::new_v4(), Operation::Download, missing).await
     {
-        // What could be downloaded is installed all the same; the rest says so itself.
         failed(&problem);
     }
-    let installed = job(agent, Operation::Install, ids(updates)).await;
+}
+
+/// What comes of an installation that ended so: a machine that is not well gets its old versions back.
+async fn after_install(
+    agent: &Arc<Agent>,
+    settings: &AutomaticSettings,
+    updates: &[UpdateIdentity],
+    installed: Result<(), Problem>,
+) -> Outcome {
     if let Err(problem) = health(agent, settings).await {
         tracing::error!(
             problem = problem.document().detail,
             "the machine is not well after the installation, which is taken back"
         );
-        return match job(agent, Operation::Uninstall, ids(updates)).await {
-            Ok(_) => Outcome::Undone(problem.code()),
+        return match job(agent, Uuid::new_v4(), Operation::Uninstall, ids(updates)).await {
+            Ok(()) => Outcome::Undone(problem.code()),
             Err(undo) => failed(&undo),
         };
     }
     match installed {
-        Ok(_) => Outcome::Succeeded,
+        Ok(()) => Outcome::Succeeded,
         Err(problem) => failed(&problem),
     }
 }

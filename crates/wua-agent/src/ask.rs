@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wua_engine::handler::Finding;
 use wua_engine::{Failure, UpdateSession};
-use wua_types::api::{Access, KnownResult, PlanDocument, PlanRequest, ProblemDocument};
+use wua_types::api::{KnownResult, PlanDocument, PlanRequest, ProblemDocument};
 use wua_types::{HResult, OperationResultCode, SearchResult, Update, UpdateId, UpdateOperation};
 
+use crate::caller::Caller;
 use crate::machine::Agent;
 use crate::problem::Problem;
 
@@ -136,16 +137,16 @@ fn doctor(session: &UpdateSession) -> Result<Vec<Finding>, Failure> {
 }
 
 impl Agent {
-    /// Has a question of a caller with such rights answered by a child. Waits for its turn: few are answered at once.
+    /// Has a caller's question answered by a child. Waits for its turn: few are answered at once.
     ///
     /// # Errors
     /// The answer is a problem, there are too many questions already, or the child failed.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
-        access: Access,
+        caller: Caller,
         question: &Question,
     ) -> Result<T, Problem> {
-        let _turn = self.turn(access).await?;
+        let _turn = self.turn(caller).await?;
         let asking = self.ask_child(question);
         let answer = tokio::time::timeout(LIMIT, asking)
             .await

@@ -36,6 +36,14 @@ impl Caller {
         Self { uid, access }
     }
 
+    /// The agent itself, and its schedule.
+    pub(crate) fn itself() -> Self {
+        Self {
+            uid: rustix::process::geteuid().as_raw(),
+            access: Access::Owner,
+        }
+    }
+
     pub(crate) fn uid(self) -> u32 {
         self.uid
     }

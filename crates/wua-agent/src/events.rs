@@ -27,7 +27,8 @@ pub(crate) fn of(entry: Arc<Entry>, access: Access) -> Events {
             Stage::Begun(Followed::Installation(job)) => of_job(job, access),
             Stage::Begun(Followed::Download(job)) => of_job(job, access),
             Stage::Refused(problem) => {
-                Box::pin(stream::iter([Ok(event("problem", &problem.document()))])) as Events
+                let told = problem.for_access(access).document();
+                Box::pin(stream::iter([Ok(event("problem", &told))])) as Events
             }
             Stage::Waiting => Box::pin(stream::empty()),
         }

@@ -9,42 +9,32 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use wua_engine::folders::JobFolder;
-use wua_engine::follow::{self, Lines};
+use wua_engine::follow;
 use wua_engine::jobs::{self, JobState};
-use wua_engine::{Failure, Machine, detached};
-use wua_job::{Download, Installation, Job, JobBuilder, Snapshot, Told};
+use wua_engine::{Failure, Machine, resume};
+use wua_job::{Download, Installation, Job, Snapshot, Told};
 use wua_types::api::{Access, JobDocument, OutcomeDocument, WarningDocument};
 use wua_types::quote::without_quote;
-use wua_types::{
-    EventLine, HResult, JobEvent, Operation, StartedUpdate, Update, UpdateIdentity, UpdateInstallationResult,
-};
+use wua_types::{HResult, Operation, StartedUpdate, Update, UpdateInstallationResult};
 
 use crate::caller::Caller;
 use crate::machine::too_much;
 use crate::order::Order;
 use crate::problem::Problem;
 use crate::worker::read_order;
+use crate::workers::{self, MayStart, Workers};
 
-/// How many jobs of the agent's run at once, and how many of them for one caller.
+/// How many jobs of members run at once, and how many jobs of one caller.
 const AT_ONCE: (usize, usize) = (16, 6);
 
-/// How many workers one job gets.
-const WORKERS: usize = 3;
-
-/// How long a worker may take to its first word, and a request waits for it.
-const FIRST_WORD: Duration = Duration::from_secs(60);
-
-/// How long a worker may take to say that it is there.
-const SIGNATURE: Duration = Duration::from_secs(10);
-
-/// How often a worker's first word is looked for.
-const LOOK: Duration = Duration::from_millis(10);
+/// How old an order may be that is begun only now, after an agent's end.
+const STALE: SignedDuration = SignedDuration::from_mins(10);
 
 /// How many jobs are held in memory before those that ended go.
 const KEPT: usize = 50;
@@ -80,6 +70,18 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    pub(crate) fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    pub(crate) fn is_at(&self, stage: Stage) {
+        self.stage.send_replace(stage);
+    }
+
     fn new(id: Uuid, operation: Operation, order: Option<Order>, stage: Stage) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -99,7 +101,7 @@ impl Entry {
     /// The job as it stands, once it is known what it works on.
     pub(crate) async fn document(&self, access: Access) -> Result<JobDocument, Problem> {
         match &self.begun().await {
-            Stage::Refused(problem) => Err(problem.clone()),
+            Stage::Refused(problem) => Err(problem.clone().for_access(access)),
             Stage::Waiting => Err(Problem::new(
                 HResult::WU_E_TIME_OUT,
                 "the job's worker has said nothing yet",
@@ -217,12 +219,7 @@ impl Jobs {
         };
         match &entry.order {
             Some(order) if order.uid() == caller.uid() && order.request() == request => Ok(Some(entry)),
-            _ => Err(Problem::new(
-                HResult::WU_E_INVALID_OPERATION,
-                format!("the id {id} is that of another job"),
-            )
-            .next("Make up a new id; only the same request may be repeated under the same one.")
-            .of_job(Some(id))),
+            _ => Err(taken(id)),
         }
     }
 
@@ -233,18 +230,22 @@ impl Jobs {
     pub(crate) fn begin(&self, id: Uuid, order: Order) -> Result<Arc<Entry>, Problem> {
         let entry = {
             let mut known = self.lock();
-            if known.contains_key(&id) {
-                let what = format!("the id {id} is that of another job");
-                return Err(Problem::new(HResult::WU_E_INVALID_OPERATION, what));
+            match known.get(&id).map(|entry| (entry, &entry.order)) {
+                // Two who ask for the same at once get the same.
+                Some((entry, Some(other))) if other.is_same(&order) => return Ok(Arc::clone(entry)),
+                Some(_) => return Err(taken(id)),
+                None if self.machine.folders.job(id).path().exists() => return Err(taken(id)),
+                None => {}
             }
-            let running = || known.values().filter(|entry| entry.is_running());
-            let of_caller = |entry: &&Arc<Entry>| {
-                entry
-                    .order
-                    .as_ref()
-                    .is_some_and(|other| other.uid() == order.uid())
+            let of_members = || {
+                known
+                    .values()
+                    .filter_map(|entry| entry.order.as_ref().filter(|_| entry.is_running()))
             };
-            if running().count() >= AT_ONCE.0 || running().filter(of_caller).count() >= AT_ONCE.1 {
+            let of_caller = of_members().filter(|other| other.uid() == order.uid()).count();
+            let members = of_members().filter(|other| !other.is_owners()).count();
+            // The machine's owner and its schedule are never kept out by others.
+            if of_caller >= AT_ONCE.1 || (!order.is_owners() && members >= AT_ONCE.0) {
                 return Err(too_much("too many jobs run at once"));
             }
             let folder = self.machine.folders.agent_job(id);
@@ -258,44 +259,69 @@ impl Jobs {
             known.insert(id, Arc::clone(&entry));
             entry
         };
-        self.tend(&entry)?;
+        self.tend(&entry, MayStart::Yes)?;
         Ok(entry)
     }
 
     /// Forgets a job that was refused, so that the same may be tried again.
-    pub(crate) fn forget(&self, entry: &Entry) {
+    pub(crate) fn forget(&self, entry: &Arc<Entry>) {
         let mut known = self.lock();
+        if !known
+            .get(&entry.id)
+            .is_some_and(|other| Arc::ptr_eq(other, entry))
+        {
+            // Somebody was faster, and the id may be that of a new try.
+            return;
+        }
         if let Err(error) = fs::remove_dir_all(self.machine.folders.agent_job(entry.id).path()) {
             tracing::warn!(job = %entry.id, %error, "the folder of a refused job stays");
         }
         known.remove(&entry.id);
     }
 
-    /// Takes up the jobs that an earlier agent left.
+    /// Takes up the jobs that an earlier agent left: what has begun goes on, and so does what was written down just before.
     pub(crate) fn restore(&self) -> Result<(), Problem> {
-        for job in jobs::list(&self.machine.folders)? {
-            if !matches!(job.state, JobState::Completed { .. }) {
-                // One that cannot be taken up is in nobody's way.
-                if let Err(problem) = self.get(job.job) {
-                    tracing::warn!(job = %job.job, problem = problem.document().detail, "a job is not taken up");
-                }
+        let folder = self.machine.folders.agent_jobs();
+        let ids = fs::read_dir(folder).into_iter().flatten().flatten();
+        let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<Uuid>().ok());
+        for id in ids {
+            let folder = self.machine.folders.agent_job(id);
+            let Ok(order) = read_order(&folder) else { continue };
+            let state = jobs::summary(&folder, id).map(|job| job.state);
+            if matches!(state, Some(JobState::Completed { .. })) || workers::has_ended(&folder) {
+                continue;
             }
+            let is_old = Timestamp::now().duration_since(order.since()) > STALE;
+            if state.is_none() && is_old {
+                // Whoever asked for it does not wait any more.
+                workers::give_up(&folder, id, "it was not begun in its time");
+                continue;
+            }
+            let entry = Entry::new(id, order.request().operation, Some(order), Stage::Waiting);
+            self.lock().insert(id, Arc::clone(&entry));
+            self.tend(&entry, MayStart::Yes)?;
         }
+        // Jobs that others began and that lost their keepers.
+        resume::resume_lost(&self.machine)?;
         Ok(())
     }
 
-    /// A job of the machine, whoever began it; none where there is no such.
+    /// A job of the machine, whoever began it; none where there is no such. Only looks: nothing is begun by it.
     pub(crate) fn get(&self, id: Uuid) -> Result<Option<Arc<Entry>>, Problem> {
-        if let Some(entry) = self.lock().get(&id) {
+        if let Some(entry) = self.lock().get(&id)
+            && (entry.order.is_some() || entry.is_running())
+        {
             return Ok(Some(Arc::clone(entry)));
         }
         let folder = self.machine.folders.agent_job(id);
         let entry = match read_order(&folder) {
+            Ok(_) if jobs::summary(&folder, id).is_none() => return Ok(None),
             Ok(order) => Entry::new(id, order.request().operation, Some(order), Stage::Waiting),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let Some(found) = jobs::summary(&self.machine.folders.job(id), id) else {
                     return Ok(None);
                 };
+                // Looked at anew each time once it has ended: a job that lost its keeper may have gone on since.
                 let job = follow::attach(&self.machine.folders, id, None)?;
                 Entry::new(
                     id,
@@ -311,7 +337,7 @@ impl Jobs {
         };
         {
             let mut known = self.lock();
-            if let Some(faster) = known.get(&id) {
+            if let Some(faster) = known.get(&id).filter(|faster| faster.is_running()) {
                 return Ok(Some(Arc::clone(faster)));
             }
             known.insert(id, Arc::clone(&entry));
@@ -321,7 +347,7 @@ impl Jobs {
             }
         }
         if entry.order.is_some() {
-            self.tend(&entry)?;
+            self.tend(&entry, MayStart::No)?;
         }
         Ok(Some(entry))
     }
@@ -360,8 +386,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// Follows a job in a thread of its own, and gives it workers.
-    fn tend(&self, entry: &Arc<Entry>) -> Result<(), Problem> {
+    /// Follows a job in a thread of its own, and gives it workers where it may have some.
+    fn tend(&self, entry: &Arc<Entry>, may_start: MayStart) -> Result<(), Problem> {
         let (machine, news, entry) = (
             Arc::clone(&self.machine),
             Arc::clone(&self.news),
@@ -370,148 +396,31 @@ impl Jobs {
         thread::Builder::new()
             .name("agent-follow".into())
             .spawn(move || {
-                let folder = machine.folders.agent_job(entry.id);
-                let mut workers = Workers {
-                    machine: &machine,
-                    job: entry.id,
-                    started: 0,
-                };
+                let workers = Workers::new(&machine, entry.id, may_start);
                 let followed = match entry.operation {
-                    Operation::Download => {
-                        follow_worker::<Download>(&entry, &folder, &mut workers, Followed::Download)
-                    }
-                    _ => follow_worker::<Installation>(&entry, &folder, &mut workers, Followed::Installation),
+                    Operation::Download => workers.follow(&entry, Followed::Download),
+                    _ => workers.follow(&entry, Followed::Installation),
                 };
                 if let Err(problem) = followed {
                     let reason = problem.document().detail;
                     tracing::info!(job = %entry.id, code = %problem.code(), reason, "a job was not begun");
                     entry.stage.send_replace(Stage::Refused(problem));
                 }
-                clear(&machine);
-                news.notify_one();
+                if may_start == MayStart::Yes {
+                    clear(&machine);
+                    news.notify_one();
+                }
             })
             .map_err(|error| Problem::new(HResult::E_OUTOFMEMORY, error.to_string()))?;
         Ok(())
     }
 }
 
-/// The workers of one job, one after the other.
-struct Workers<'a> {
-    machine: &'a Machine,
-    job: Uuid,
-    started: usize,
-}
-
-impl Workers<'_> {
-    /// Starts one more; there are not many. Returns when it has signed, so that the one before is not taken for it.
-    fn next(&mut self, folder: &JobFolder) -> io::Result<()> {
-        if self.started == WORKERS {
-            return Err(io::Error::other(
-                "its workers went away one after the other; see keeper.log in the job's folder",
-            ));
-        }
-        self.started += 1;
-        let (before, begun) = (follow::keeper_of(folder), Instant::now());
-        detached::start_worker(self.machine, self.job)?;
-        while follow::keeper_of(folder) == before && begun.elapsed() < SIGNATURE {
-            thread::sleep(LOOK);
-        }
-        Ok(())
-    }
-}
-
-/// Waits for the worker's first word, and feeds the job until its end.
-fn follow_worker<K: Told>(
-    entry: &Entry,
-    folder: &JobFolder,
-    workers: &mut Workers<'_>,
-    as_followed: fn(Job<K>) -> Followed,
-) -> Result<(), Problem> {
-    let failed = |error: io::Error| {
-        let what = format!("job {} cannot be carried out", entry.id);
-        Problem::from(Failure::because(HResult::WU_E_UNEXPECTED, what, error))
-    };
-    let updates = match first_word(folder, workers).map_err(failed)? {
-        First::Started(updates) => updates,
-        First::Refused(problem) => return Err(problem),
-    };
-    let named = |update: StartedUpdate| {
-        let identity = UpdateIdentity {
-            update_id: update.id,
-            revision_number: 1,
-        };
-        Update::new(identity, update.title)
-    };
-    let updates: Arc<[Update]> = updates.into_iter().map(named).collect();
-    let (job, feed, release) = JobBuilder::<K>::new(entry.id, entry.operation, updates)
-        .start()
-        .map_err(|error| Problem::new(error.code(), error.to_string()))?;
-    release.release();
-    entry.stage.send_replace(Stage::Begun(as_followed(job.clone())));
-    follow::feed_from(folder, feed, |_| {
-        workers.next(folder)?;
-        Ok(true)
-    });
-    if let Some(outcome) = job.outcome() {
-        let ending = K::tell_outcome(&outcome);
-        tracing::info!(job = %entry.id, result = %ending.result_code, code = %ending.hresult, "a job has ended");
-    }
-    Ok(())
-}
-
-enum First {
-    Started(Vec<StartedUpdate>),
-    Refused(Problem),
-}
-
-fn first_word(folder: &JobFolder, workers: &mut Workers<'_>) -> io::Result<First> {
-    let mut begun = Instant::now();
-    let mut lines: Vec<EventLine> = Vec::new();
-    let mut file: Option<Lines> = None;
-    if follow::keeper_of(folder).is_none_or(|worker| !worker.is_alive()) && !has_ended(folder) {
-        workers.next(folder)?;
-    }
-    loop {
-        let worker = follow::keeper_of(folder);
-        if file.is_none() {
-            file = Lines::open(folder).ok();
-        }
-        if let Some(file) = &mut file {
-            lines.extend(file.read()?);
-        }
-        let first = lines.iter().find_map(|line| match &line.event {
-            JobEvent::Started { updates, .. } => Some(First::Started(updates.clone())),
-            JobEvent::Completed { hresult, .. } => Some(First::Refused(refusal(&lines, *hresult))),
-            _ => None,
-        });
-        if let Some(first) = first {
-            return Ok(first);
-        }
-        let gone = worker.is_some_and(|worker| !worker.is_alive());
-        if (gone && begun.elapsed() > Duration::from_secs(1)) || begun.elapsed() > FIRST_WORD {
-            begun = Instant::now();
-            workers.next(folder)?;
-        }
-        thread::sleep(LOOK);
-    }
-}
-
-fn has_ended(folder: &JobFolder) -> bool {
-    let lines = Lines::open(folder).and_then(|mut lines| lines.read());
-    lines.is_ok_and(|lines| {
-        lines
-            .iter()
-            .any(|line| matches!(line.event, JobEvent::Completed { .. }))
-    })
-}
-
-/// Why a job ended before it began.
-fn refusal(lines: &[EventLine], hresult: HResult) -> Problem {
-    let reason = lines.iter().rev().find_map(|line| match &line.event {
-        JobEvent::Warning { message, .. } => Some(message.clone()),
-        _ => None,
-    });
-    Problem::new(hresult, reason.unwrap_or_else(|| "the job was not begun".into()))
+fn taken(id: Uuid) -> Problem {
+    let what = format!("the id {id} is that of another job");
+    Problem::new(HResult::WU_E_INVALID_OPERATION, what)
+        .next("Make up a new id; only the same request may be repeated under the same one.")
+        .of_job(Some(id))
 }
 
 fn write_down(folder: &JobFolder, order: &Order) -> io::Result<()> {

@@ -16,6 +16,7 @@ mod acts;
 mod alarm;
 pub mod ask;
 mod caller;
+mod changes;
 mod events;
 mod jobs;
 mod machine;
@@ -28,10 +29,12 @@ mod request;
 mod routes;
 pub mod schedule;
 mod scheduler;
+mod seats;
 mod server;
 pub mod settings;
 mod surroundings;
 pub mod worker;
+mod workers;
 
 pub use server::{Service, run};
 

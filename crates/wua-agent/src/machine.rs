@@ -6,37 +6,42 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use tokio::process::Command;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use wua_engine::{Folders, Keeper, Machine, UpdateSession};
 use wua_types::HResult;
 use wua_types::api::Access;
 
+use crate::caller::Caller;
 use crate::jobs::Jobs;
 use crate::order::Plans;
 use crate::problem::Problem;
 use crate::scheduler::Standing;
-
-/// How many questions are answered at once at each socket; each takes a processor, and up to some tens of megabytes.
-const AT_ONCE: usize = 2;
+use crate::seats::{Seat, Seats};
 
 /// How long a question waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How many streams of events are served at once at each socket.
-const STREAMS: usize = 64;
-
-/// What is served at once. Those who may only look have a share of their own, so that they keep nobody from acting.
+/// What is served at once for one kind of callers. Readers, members and the machine's owner have shares of their own, so that none
+/// of them keeps another from what it may do; and so has each user in its share.
 #[derive(Debug)]
-struct Limits {
-    turns: Semaphore,
-    streams: Arc<Semaphore>,
+struct Share {
+    /// Questions that are answered at once; each takes a processor, and up to some tens of megabytes.
+    questions: Semaphore,
+    /// Looks at the disk at once.
+    looks: Semaphore,
+    /// Questions and looks that wait or are answered.
+    asked: Seats,
+    /// Streams of events.
+    streams: Seats,
 }
 
-impl Limits {
+impl Share {
     fn new() -> Self {
         Self {
-            turns: Semaphore::new(AT_ONCE),
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            questions: Semaphore::new(2),
+            looks: Semaphore::new(4),
+            asked: Seats::new(256, 32),
+            streams: Seats::new(64, 16),
         }
     }
 }
@@ -50,8 +55,9 @@ pub(crate) struct Agent {
     /// Something happened that the schedule wants to know.
     pub(crate) news: Arc<Notify>,
     standing: Mutex<Standing>,
-    readers: Limits,
-    members: Limits,
+    readers: Share,
+    members: Share,
+    owners: Share,
 }
 
 impl Agent {
@@ -63,15 +69,17 @@ impl Agent {
             plans: Plans::default(),
             news,
             standing: Mutex::default(),
-            readers: Limits::new(),
-            members: Limits::new(),
+            readers: Share::new(),
+            members: Share::new(),
+            owners: Share::new(),
         }
     }
 
-    fn limits(&self, access: Access) -> &Limits {
+    fn share(&self, access: Access) -> &Share {
         match access {
             Access::Read => &self.readers,
-            Access::Member | Access::Owner => &self.members,
+            Access::Member => &self.members,
+            Access::Owner => &self.owners,
         }
     }
 
@@ -95,19 +103,16 @@ impl Agent {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    /// Waits for the turn of a question.
-    pub(crate) async fn turn(&self, access: Access) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
-        match tokio::time::timeout(PATIENCE, self.limits(access).turns.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(too_much("too many questions at once")),
-        }
+    /// Waits for the turn of a caller's question.
+    pub(crate) async fn turn(&self, caller: Caller) -> Result<Turn<'_>, Problem> {
+        let share = self.share(caller.access());
+        Turn::of(share, &share.questions, caller).await
     }
 
     /// Leave to serve one more stream, as long as it is kept.
-    pub(crate) fn stream(&self, access: Access) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.limits(access).streams)
-            .try_acquire_owned()
-            .map_err(|_| too_much("too many streams are open"))
+    pub(crate) fn stream(&self, caller: Caller) -> Result<Seat, Problem> {
+        let seat = self.share(caller.access()).streams.take(caller.uid());
+        seat.ok_or_else(|| too_much("too many streams are open"))
     }
 
     /// wua's own program on this machine, in an environment that is made, not inherited.
@@ -128,15 +133,38 @@ impl Agent {
         command
     }
 
-    /// Does what blocks, such as looking at the disk, aside from the connections.
+    /// Does what blocks, such as looking at the disk, aside from the connections, when it is this caller's turn.
     pub(crate) async fn aside<T: Send + 'static>(
         self: &Arc<Self>,
+        caller: Caller,
         work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        let share = self.share(caller.access());
+        let _turn = Turn::of(share, &share.looks, caller).await?;
         let agent = Arc::clone(self);
         tokio::task::spawn_blocking(move || work(&agent))
             .await
             .unwrap_or_else(|error| Err(Problem::new(HResult::WU_E_UNEXPECTED, error.to_string())))
+    }
+}
+
+/// A caller's turn, as long as it is kept.
+pub(crate) struct Turn<'a> {
+    _asked: Seat,
+    _turn: SemaphorePermit<'a>,
+}
+
+impl<'a> Turn<'a> {
+    async fn of(share: &Share, turns: &'a Semaphore, caller: Caller) -> Result<Self, Problem> {
+        let busy = || too_much("too much is asked at once");
+        let asked = share.asked.take(caller.uid()).ok_or_else(busy)?;
+        match tokio::time::timeout(PATIENCE, turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(Self {
+                _asked: asked,
+                _turn: turn,
+            }),
+            _ => Err(busy()),
+        }
     }
 }
 

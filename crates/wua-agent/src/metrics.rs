@@ -56,6 +56,11 @@ impl Numbers {
             &updates,
         );
         family(
+            "wua_updates",
+            "How many updates this machine can have in all.",
+            &plain(self.found.updates.len() as f64),
+        );
+        family(
             "wua_updates_kept_back",
             "Newer packages that are not offered.",
             &plain(self.found.kept_back.len() as f64),

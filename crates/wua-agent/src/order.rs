@@ -22,6 +22,9 @@ const WAITING: (usize, usize) = (16, 256);
 /// Under which id the schedule's jobs stand in history.
 const SCHEDULE: &str = "wua automatic updates";
 
+/// The most letters of a caller's own name for itself.
+const LONGEST_NAME: usize = 128;
+
 /// The most updates of one job.
 pub(crate) const MOST_UPDATES: usize = 5000;
 
@@ -97,6 +100,13 @@ impl Order {
         };
         let uid = member.caller().uid();
         let wrong = |what: &str| Problem::new(HResult::E_INVALIDARG, what);
+        if let Some(name) = &request.client_application_id
+            && (name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) || name == SCHEDULE)
+        {
+            return Err(wrong(
+                "this is no `client_application_id`: at most 128 letters, and not the schedule's own",
+            ));
+        }
         if request.allow_removals && request.operation != Operation::Repair {
             return Err(wrong("`allow_removals` goes with a repair only"));
         }
@@ -152,6 +162,21 @@ impl Order {
             request,
             updates,
         }
+    }
+
+    /// Whether it is of the machine's owner, or of the agent itself.
+    pub(crate) fn is_owners(&self) -> bool {
+        self.uid == 0 || self.uid == rustix::process::geteuid().as_raw()
+    }
+
+    /// Whether both are the same request of the same caller.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.request == other.request
+    }
+
+    /// When it was authorised.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
     }
 
     pub(crate) fn uid(&self) -> u32 {

@@ -9,7 +9,8 @@ use wua_engine::state::StateError;
 use wua_engine::store::StoreError;
 use wua_engine::{Failure, StartError};
 use wua_types::HResult;
-use wua_types::api::ProblemDocument;
+use wua_types::api::{Access, ProblemDocument};
+use wua_types::quote::without_quote;
 
 /// The media type of problem documents.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -49,6 +50,14 @@ impl Problem {
     /// Names the job that stands in the way.
     pub(crate) fn of_job(mut self, job: Option<Uuid>) -> Self {
         self.job = job;
+        self
+    }
+
+    /// The same as a caller with such rights may read it: what programs printed is for the machine's owner alone.
+    pub(crate) fn for_access(mut self, access: Access) -> Self {
+        if access < Access::Owner {
+            self.detail = without_quote(&self.detail).to_owned();
+        }
         self
     }
 

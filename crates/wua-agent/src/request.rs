@@ -1,5 +1,7 @@
 //! Taking requests apart. What does not fit is answered by a problem document, as everything else.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -8,6 +10,9 @@ use uuid::Uuid;
 use wua_types::HResult;
 
 use crate::problem::Problem;
+
+/// How long a client may take to send a document.
+const SENDING: Duration = Duration::from_secs(30);
 
 fn not_understood(status: StatusCode, why: impl ToString) -> Problem {
     Problem::new(
@@ -24,7 +29,12 @@ pub(crate) struct Body<T>(pub(crate) T);
 impl<S: Sync + Send, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::from_request(request, state).await {
+        let reading = axum::Json::from_request(request, state);
+        let Ok(read) = tokio::time::timeout(SENDING, reading).await else {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            return Err(not_understood(status, "its document did not come in time"));
+        };
+        match read {
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(rejection) => {
                 let status = match rejection.status() {

@@ -2,6 +2,7 @@
 //! arguments.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
@@ -36,6 +37,12 @@ type Ours = Shared<Arc<Agent>>;
 
 /// The most bytes of a request's document.
 const LONGEST_BODY: usize = 1 << 20;
+
+/// How long a request waits until its job has begun.
+const BEGINNING: Duration = Duration::from_secs(120);
+
+/// The most entries of the history in one answer.
+const MOST_ENTRIES: usize = 1000;
 
 /// The resources of the API.
 pub(crate) fn router(agent: Arc<Agent>) -> Router {
@@ -78,12 +85,13 @@ async fn openapi() -> Response {
 
 async fn system(Shared(agent): Ours, caller: Caller) -> Answer<SystemDocument> {
     let found = agent
-        .aside(|agent| Ok(SystemInformation::read(agent.machine())?))
+        .aside(caller, |agent| Ok(SystemInformation::read(agent.machine())?))
         .await?;
     let packages = found.restart_required;
     Ok(Json(SystemDocument {
         version: env!("CARGO_PKG_VERSION").into(),
         access: caller.access(),
+        machine: agent.machine().identity(),
         restart_required: packages.is_some(),
         restart_packages: packages.unwrap_or_default(),
         busy: found.busy.map(|holder| holder.job),
@@ -94,7 +102,7 @@ async fn system(Shared(agent): Ours, caller: Caller) -> Answer<SystemDocument> {
 }
 
 async fn health(Shared(agent): Ours, caller: Caller) -> Answer<serde_json::Value> {
-    let findings: serde_json::Value = agent.ask(caller.access(), &Question::Doctor).await?;
+    let findings: serde_json::Value = agent.ask(caller, &Question::Doctor).await?;
     Ok(Json(json!({ "findings": findings })))
 }
 
@@ -113,7 +121,7 @@ async fn updates(
     let question = Question::Search {
         criteria: search.criteria,
     };
-    Ok(Json(agent.ask(caller.access(), &question).await?))
+    Ok(Json(agent.ask(caller, &question).await?))
 }
 
 async fn update(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Answer<Update> {
@@ -124,7 +132,7 @@ async fn find(agent: &Agent, caller: Caller, id: UpdateId) -> Result<Update, Pro
     let question = Question::Search {
         criteria: EVERYTHING.into(),
     };
-    let found: SearchResult = agent.ask(caller.access(), &question).await?;
+    let found: SearchResult = agent.ask(caller, &question).await?;
     found
         .updates
         .into_iter()
@@ -155,7 +163,7 @@ async fn set_hidden(
         // What is hidden may not be offered any more.
         let unhide =
             move |agent: &Agent| Ok(State::open(agent.folders())?.set_hidden(&[(id, String::new())], false)?);
-        agent.aside(unhide).await?;
+        agent.aside(caller, unhide).await?;
         return Ok(StatusCode::NO_CONTENT);
     }
     let update = find(&agent, caller, id).await?;
@@ -168,14 +176,14 @@ async fn set_hidden(
     }
     let hide =
         move |agent: &Agent| Ok(State::open(agent.folders())?.set_hidden(&[(id, update.title)], true)?);
-    agent.aside(hide).await?;
+    agent.aside(caller, hide).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn accept_eula(Shared(agent): Ours, member: Member, Id(id): Id) -> Result<StatusCode, Problem> {
     let update = find(&agent, member.caller(), UpdateId(id)).await?;
     let accept = |agent: &Agent| Ok(State::open(agent.folders())?.accept_eula(&[update])?);
-    agent.aside(accept).await?;
+    agent.aside(member.caller(), accept).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -189,7 +197,7 @@ async fn make_plan(
     let question = Question::Plan {
         request: request.clone(),
     };
-    let mut plan: PlanDocument = agent.ask(caller.access(), &question).await?;
+    let mut plan: PlanDocument = agent.ask(caller, &question).await?;
     let hash: PlanHash = plan.plan.hash();
     if let Ok(member) = Member::try_from(caller) {
         agent.plans.keep(member, request, hash);
@@ -198,8 +206,10 @@ async fn make_plan(
     Ok(Json(plan))
 }
 
-async fn list_jobs(Shared(agent): Ours) -> Answer<serde_json::Value> {
-    let jobs: Vec<JobSummary> = agent.aside(|agent| Ok(jobs::list(agent.folders())?)).await?;
+async fn list_jobs(Shared(agent): Ours, caller: Caller) -> Answer<serde_json::Value> {
+    let jobs: Vec<JobSummary> = agent
+        .aside(caller, |agent| Ok(jobs::list(agent.folders())?))
+        .await?;
     Ok(Json(json!({ "jobs": jobs })))
 }
 
@@ -208,11 +218,11 @@ fn unknown_job(id: uuid::Uuid) -> Problem {
         HResult::WU_E_UNKNOWN_ID,
         format!("there is no job {id} on this machine"),
     )
-    .next("`GET /jobs` lists the jobs there are.")
+    .next("`wua jobs` and `GET /jobs` list the jobs there are.")
 }
 
 async fn job(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Answer<JobDocument> {
-    let entry = agent.aside(move |agent| agent.jobs.get(id)).await?;
+    let entry = agent.aside(caller, move |agent| agent.jobs.get(id)).await?;
     Ok(Json(
         entry
             .ok_or_else(|| unknown_job(id))?
@@ -231,30 +241,41 @@ async fn begin_job(
     let caller = member.caller();
     let asked = request.clone();
     let before = agent
-        .aside(move |agent| agent.jobs.same(id, caller, &asked))
+        .aside(caller, move |agent| agent.jobs.same(id, caller, &asked))
         .await?;
     let (status, entry) = match before {
         Some(entry) => (StatusCode::OK, entry),
         None => {
             let order = Order::authorize(caller, request, &agent.plans)?;
-            let entry = agent.aside(move |agent| agent.jobs.begin(id, order)).await?;
+            let entry = agent
+                .aside(caller, move |agent| agent.jobs.begin(id, order))
+                .await?;
             (StatusCode::CREATED, entry)
         }
     };
-    if let Stage::Refused(problem) = entry.begun().await {
+    let begun = tokio::time::timeout(BEGINNING, entry.begun()).await;
+    let begun = begun.map_err(|_| {
+        Problem::new(
+            HResult::WU_E_TIME_OUT,
+            "the job was not begun in time; it may still be",
+        )
+        .next("Repeat the same request, which is harmless, or look with `GET /jobs/ID`.")
+        .of_job(Some(id))
+    })?;
+    if let Stage::Refused(problem) = begun {
         let forget = move |agent: &Agent| {
             agent.jobs.forget(&entry);
             Ok(())
         };
-        agent.aside(forget).await?;
-        return Err(problem);
+        agent.aside(caller, forget).await?;
+        return Err(problem.for_access(caller.access()));
     }
     Ok((status, Json(entry.document(caller.access()).await?)))
 }
 
 async fn job_events(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
-    let leave = agent.stream(caller.access())?;
-    let entry = agent.aside(move |agent| agent.jobs.get(id)).await?;
+    let leave = agent.stream(caller)?;
+    let entry = agent.aside(caller, move |agent| agent.jobs.get(id)).await?;
     let events = events::of(entry.ok_or_else(|| unknown_job(id))?, caller.access());
     // The leave ends with the stream.
     let events = events.map(move |event| {
@@ -266,7 +287,7 @@ async fn job_events(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Result<R
 
 async fn abort_job(Shared(agent): Ours, member: Member, Id(id): Id) -> Result<StatusCode, Problem> {
     agent
-        .aside(move |agent| {
+        .aside(member.caller(), move |agent| {
             let entry = agent.jobs.get(id)?.ok_or_else(|| unknown_job(id))?;
             agent.jobs.request_abort(&entry, member.caller())
         })
@@ -295,11 +316,11 @@ struct History {
     entries: Vec<UpdateHistoryEntry>,
 }
 
-async fn history(Shared(agent): Ours, Params(page): Params<Page>) -> Answer<History> {
+async fn history(Shared(agent): Ours, caller: Caller, Params(page): Params<Page>) -> Answer<History> {
     let read = move |agent: &Agent| {
-        let mut entries = agent
-            .session
-            .query_history(&page.criteria, page.start, page.count)?;
+        // More than the public history ever has.
+        let count = page.count.min(MOST_ENTRIES);
+        let mut entries = agent.session.query_history(&page.criteria, page.start, count)?;
         for entry in &mut entries {
             // What programs printed is the machine's owner's.
             entry.message = without_quote(&entry.message).to_owned();
@@ -307,12 +328,12 @@ async fn history(Shared(agent): Ours, Params(page): Params<Page>) -> Answer<Hist
         let total = PublicState::read(agent.folders())?.history.len();
         Ok(History { total, entries })
     };
-    Ok(Json(agent.aside(read).await?))
+    Ok(Json(agent.aside(caller, read).await?))
 }
 
-async fn services(Shared(agent): Ours) -> Answer<serde_json::Value> {
+async fn services(Shared(agent): Ours, caller: Caller) -> Answer<serde_json::Value> {
     let list = |agent: &Agent| Ok(manager(agent).services()?);
-    let services: Vec<UpdateService> = agent.aside(list).await?;
+    let services: Vec<UpdateService> = agent.aside(caller, list).await?;
     Ok(Json(json!({ "services": services })))
 }
 
@@ -329,32 +350,38 @@ struct Registered {
 async fn register_service(
     Shared(agent): Ours,
     _: Owner,
+    caller: Caller,
     Id(id): Id,
     Body(wish): Body<Registered>,
 ) -> Result<StatusCode, Problem> {
     let register = move |agent: &Agent| Ok(manager(agent).register_service_with_au(id, wish.registered)?);
-    agent.aside(register).await?;
+    agent.aside(caller, register).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn read_settings(Shared(agent): Ours) -> Answer<SettingsDocument> {
-    Ok(Json(agent.aside(settings::document).await?))
+async fn read_settings(Shared(agent): Ours, caller: Caller) -> Answer<SettingsDocument> {
+    Ok(Json(agent.aside(caller, settings::document).await?))
 }
 
 async fn change_settings(
     Shared(agent): Ours,
     _: Owner,
+    caller: Caller,
     Body(wishes): Body<serde_json::Map<String, serde_json::Value>>,
 ) -> Answer<SettingsDocument> {
     agent
-        .aside(move |agent| Ok(settings::change(agent.machine(), wishes)?))
+        .aside(caller, move |agent| {
+            Ok(settings::change(agent.machine(), wishes)?)
+        })
         .await?;
     agent.news.notify_one();
-    read_settings(Shared(agent)).await
+    read_settings(Shared(agent), caller).await
 }
 
-async fn store(Shared(agent): Ours) -> Answer<serde_json::Value> {
-    let mut contents = agent.aside(|agent| Ok(agent.machine().store().list()?)).await?;
+async fn store(Shared(agent): Ours, caller: Caller) -> Answer<serde_json::Value> {
+    let mut contents = agent
+        .aside(caller, |agent| Ok(agent.machine().store().list()?))
+        .await?;
     contents.sort_by(|one, other| one.label.cmp(&other.label));
     let total: u64 = contents.iter().map(|content| content.size).sum();
     Ok(Json(json!({ "total_size": total, "contents": contents })))
@@ -364,9 +391,9 @@ async fn metrics(Shared(agent): Ours, caller: Caller) -> Result<Response, Proble
     let question = Question::Search {
         criteria: String::new(),
     };
-    let found: SearchResult = agent.ask(caller.access(), &question).await?;
+    let found: SearchResult = agent.ask(caller, &question).await?;
     let text = agent
-        .aside(|agent| Ok(Numbers::read(agent, found)?.text()))
+        .aside(caller, |agent| Ok(Numbers::read(agent, found)?.text()))
         .await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

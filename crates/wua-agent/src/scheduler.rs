@@ -6,16 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{Timestamp, Zoned};
-use wua_types::api::Access;
+use uuid::Uuid;
 use wua_types::{SearchResult, Update};
 
 use crate::acts;
 use crate::ask::Question;
+use crate::caller::Caller;
+use crate::changes::Changes;
 use crate::machine::Agent;
 use crate::metrics::Numbers;
 use crate::motd;
 use crate::problem::Problem;
-use crate::schedule::{Act, Decision, Memory, decide};
+use crate::schedule::{Act, Acting, Decision, Memory, Outcome, decide};
 use crate::{settings, surroundings};
 
 /// How long the loop waits after something that it needs could not be had, in seconds.
@@ -39,6 +41,7 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             Memory::default()
         }
     };
+    let changes = Changes::watch(agent.folders().root());
     let mut pending: Option<Vec<Update>> = None;
     loop {
         let next = match turn(&agent, &mut memory, &mut pending).await {
@@ -61,7 +64,9 @@ pub(crate) async fn run(agent: Arc<Agent>) {
                     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
                 }
             }
-            () = agent.news.notified() => {}
+            // What was found before may be so no more.
+            () = agent.news.notified() => pending = None,
+            () = changes.next() => pending = None,
         }
     }
 }
@@ -73,12 +78,22 @@ async fn turn(
     pending: &mut Option<Vec<Update>>,
 ) -> Result<Option<Timestamp>, Problem> {
     loop {
-        let merged = agent.aside(|agent| Ok(settings::of(agent.machine())?)).await?;
+        let merged = agent
+            .aside(Caller::itself(), |agent| Ok(settings::of(agent.machine())?))
+            .await?;
         let automatic = merged.settings();
         let offered = match pending.take() {
             Some(offered) => offered,
             None => search(agent).await?,
         };
+        if let Some(acting) = memory.acting.take() {
+            // An agent before this one began it.
+            if let Some(outcome) = acts::take_up(agent, automatic, &acting).await {
+                record(agent, memory, &acting, outcome, &offered)?;
+            }
+            *pending = None;
+            continue;
+        }
         let situation = surroundings::look(agent, offered).await?;
         let now = Zoned::now();
         memory.observe(&situation, &now);
@@ -95,14 +110,36 @@ async fn turn(
             return Ok(next);
         }
         tracing::info!(act = %decision.act, why = decision.why, "automatic updates act");
-        let outcome = acts::carry_out(agent, automatic, &decision, &situation).await;
-        tracing::info!(act = %decision.act, ?outcome, "automatic updates have acted");
+        let acting = Acting {
+            act: decision.act,
+            job: Uuid::new_v4(),
+        };
+        memory.acting = Some(acting.clone());
+        save(agent, memory)?;
+        let outcome = acts::carry_out(agent, automatic, &acting, &situation).await;
         let after = search(agent).await.unwrap_or(situation.pending);
-        memory.record(&decision.act, outcome, &after, &Zoned::now());
-        write(&agent.folders().agent_memory(), memory)
-            .map_err(|error| Problem::new(wua_engine::store::io_code(&error), error.to_string()))?;
+        record(agent, memory, &acting, outcome, &after)?;
         *pending = Some(after);
     }
+}
+
+/// Remembers how something ended.
+fn record(
+    agent: &Agent,
+    memory: &mut Memory,
+    acting: &Acting,
+    outcome: Outcome,
+    pending: &[Update],
+) -> Result<(), Problem> {
+    tracing::info!(act = %acting.act, ?outcome, "automatic updates have acted");
+    memory.acting = None;
+    memory.record(&acting.act, outcome, pending, &Zoned::now());
+    save(agent, memory)
+}
+
+fn save(agent: &Agent, memory: &Memory) -> Result<(), Problem> {
+    write(&agent.folders().agent_memory(), memory)
+        .map_err(|error| Problem::new(wua_engine::store::io_code(&error), error.to_string()))
 }
 
 /// What the machine can have now; and what follows from it for the machine's numbers.
@@ -110,10 +147,10 @@ async fn search(agent: &Arc<Agent>) -> Result<Vec<Update>, Problem> {
     let question = Question::Search {
         criteria: String::new(),
     };
-    let found: SearchResult = agent.ask(Access::Owner, &question).await?;
+    let found: SearchResult = agent.ask(Caller::itself(), &question).await?;
     let updates = found.updates.clone();
     agent
-        .aside(|agent| {
+        .aside(Caller::itself(), |agent| {
             let published = Numbers::read(agent, found)?.publish(agent.folders());
             published
                 .unwrap_or_else(|error| tracing::warn!(%error, "the machine's numbers are not published"));

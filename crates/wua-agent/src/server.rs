@@ -1,12 +1,12 @@
 //! The sockets, and the connections that come in through them.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,20 +16,24 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tower::Service as _;
 use wua_engine::{Failure, UpdateSession};
 use wua_types::HResult;
 
 use crate::caller::{Caller, Door};
 use crate::machine::Agent;
+use crate::seats::Seats;
 use crate::{notify, routes, scheduler};
 
 /// How many connections are open at once at each socket, and how many of them one user's.
-const CONNECTIONS: (usize, usize) = (256, 64);
+const CONNECTIONS: (usize, usize) = (256, 48);
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
+
+/// How long a client may take none of an answer.
+const TAKING: Duration = Duration::from_secs(30);
 
 /// The group whose members may act.
 const GROUP: &str = "wua";
@@ -73,7 +77,7 @@ async fn serve(service: Service) -> Result<(), Failure> {
     let (read, control) = open(&sockets).map_err(failed(format!("cannot listen in `{place}`")))?;
     let agent = Arc::new(Agent::new(service.session));
     agent
-        .aside(|agent| agent.jobs.restore())
+        .aside(Caller::itself(), |agent| agent.jobs.restore())
         .await
         .unwrap_or_else(|problem| tracing::warn!(?problem, "jobs of an earlier agent are not taken up"));
     let schedule = tokio::spawn(scheduler::run(Arc::clone(&agent)));
@@ -98,6 +102,12 @@ async fn serve(service: Service) -> Result<(), Failure> {
 /// Opens both sockets. Nobody but the agent's own user can reach one before it has its final mode.
 fn open(folder: &Path) -> io::Result<(UnixListener, UnixListener)> {
     fs::create_dir_all(folder)?;
+    let place = fs::metadata(folder)?;
+    if place.uid() != rustix::process::geteuid().as_raw() || place.mode() & 0o022 != 0 {
+        // Whoever else can write there could put something in the sockets' places.
+        let why = "the folder of the sockets must be the agent's own, and nobody else's to write to";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
     let read = bind(&folder.join("read.sock"))?;
     let control = bind(&folder.join("control.sock"))?;
     if rustix::process::geteuid().is_root() {
@@ -137,13 +147,9 @@ fn group_id(name: &str) -> Option<u32> {
 }
 
 async fn accept(listener: UnixListener, door: Door, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS.0));
-    let users = Users::default();
+    let seats = Seats::new(CONNECTIONS.0, CONNECTIONS.1);
+    let mut refused = BTreeSet::new();
     loop {
-        // Whoever comes while all places are taken waits in the kernel's queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -154,54 +160,21 @@ async fn accept(listener: UnixListener, door: Door, router: Router) {
         };
         let Ok(peer) = stream.peer_cred() else { continue };
         let caller = Caller::at(door, peer.uid(), rustix::process::geteuid().as_raw());
-        // A user with too many keeps nobody else out.
-        let Some(seat) = users.seat(peer.uid()) else {
+        let Some(seat) = seats.take(peer.uid()) else {
+            // Told once for each user, or a flood of connections would be one of lines.
+            if refused.insert(peer.uid()) {
+                tracing::warn!(
+                    uid = peer.uid(),
+                    "a user has too many connections; further ones are closed"
+                );
+            }
             continue;
         };
         let router = router.clone();
         tokio::spawn(async move {
             converse(stream, caller, router).await;
-            drop((place, seat));
+            drop(seat);
         });
-    }
-}
-
-/// How many connections each user has.
-#[derive(Clone, Default)]
-struct Users {
-    counts: Arc<Mutex<HashMap<u32, usize>>>,
-}
-
-/// One connection of a user's, as long as it is kept.
-struct Seat {
-    users: Users,
-    uid: u32,
-}
-
-impl Users {
-    fn seat(&self, uid: u32) -> Option<Seat> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(uid).or_default();
-        if *count >= CONNECTIONS.1 {
-            return None;
-        }
-        *count += 1;
-        Some(Seat {
-            users: self.clone(),
-            uid,
-        })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut counts = self.users.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.uid) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.uid);
-            }
-        }
     }
 }
 
@@ -211,28 +184,15 @@ async fn converse(stream: UnixStream, caller: Caller, router: Router) {
         request.extensions_mut().insert(caller);
         router.clone().call(request)
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(TAKING));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), answer)
+        .serve_connection(TokioIo::new(Box::pin(stream)), answer)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_with_too_many_connections_keeps_nobody_else_out() {
-        let users = Users::default();
-        let mut seats: Vec<_> = std::iter::from_fn(|| users.seat(1000)).collect();
-        assert_eq!(seats.len(), CONNECTIONS.1);
-        assert!(users.seat(1001).is_some());
-        seats.pop();
-        assert!(users.seat(1000).is_some());
     }
 }

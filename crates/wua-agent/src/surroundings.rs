@@ -10,9 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
-use wua_engine::{SystemInformation, power};
+use wua_engine::{SystemInformation, power, resume};
 use wua_types::Update;
 
+use crate::caller::Caller;
 use crate::machine::Agent;
 use crate::problem::Problem;
 use crate::schedule::Situation;
@@ -30,7 +31,11 @@ pub(crate) async fn look(agent: &std::sync::Arc<Agent>, pending: Vec<Update>) ->
         (false, 0)
     };
     agent
-        .aside(move |agent| {
+        .aside(Caller::itself(), move |agent| {
+            // What lost its keeper goes on.
+            if let Err(failure) = resume::resume_lost(agent.machine()) {
+                tracing::warn!(failure = failure.sentence(), "an interrupted job cannot go on");
+            }
             let system = SystemInformation::read(agent.machine())?;
             let root = agent.folders().root();
             let job = system.busy.map(|_| "a job of wua".to_owned());
@@ -103,8 +108,10 @@ fn uses_replaced_files(process: &Path) -> bool {
 fn service_of(process: &Path) -> Option<String> {
     let groups = fs::read_to_string(process.join("cgroup")).ok()?;
     let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let service = group.rsplit('/').find(|part| part.ends_with(".service"))?;
-    let is_meant = !group.starts_with("/user.slice/") && !service.starts_with("wua-");
+    // The outermost one: what is inside of a service, such as a container, chooses names of its own.
+    let mut parts = group.strip_prefix("/system.slice/")?.split('/');
+    let service = parts.find(|part| !part.ends_with(".slice"))?;
+    let is_meant = service.ends_with(".service") && !service.starts_with("wua-");
     is_meant.then(|| service.to_owned())
 }
 
@@ -188,6 +195,18 @@ mod tests {
         );
         process(proc.path(), 6, code, "/system.slice/wua-job@1.service");
         process(proc.path(), 7, code, "/init.scope");
-        assert_eq!(stale_services(proc.path()), ["nginx.service"]);
+        process(
+            proc.path(),
+            8,
+            code,
+            "/machine.slice/box.service/payload/system.slice/bind.service",
+        );
+        process(
+            proc.path(),
+            9,
+            code,
+            "/system.slice/system-inner.slice/inner@1.service/payload/other.service",
+        );
+        assert_eq!(stale_services(proc.path()), ["inner@1.service", "nginx.service"]);
     }
 }

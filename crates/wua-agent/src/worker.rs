@@ -3,6 +3,7 @@
 //!
 //! The agent may be stopped meanwhile. A worker that dies is replaced by the agent; the next one goes on where the machine stands.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,6 +35,9 @@ pub fn work(mut session: UpdateSession, job: Uuid) -> Result<(), Failure> {
         let what = format!("cannot carry out job {job}");
         Failure::because(wua_engine::store::io_code(&error), what, error)
     };
+    // Two of them would do everything twice: the second one waits for the first one's end.
+    let claim = claim_file(&folder).map_err(cannot)?;
+    claim.lock().map_err(cannot)?;
     let order = read_order(&folder).map_err(cannot)?;
     keeper::sign(&folder, ProcessId::own()).map_err(cannot)?;
     let said: Vec<JobEvent> = match Lines::open(&folder).and_then(|mut lines| lines.read()) {
@@ -58,6 +62,24 @@ pub fn work(mut session: UpdateSession, job: Uuid) -> Result<(), Failure> {
     voice.result().map_err(cannot)
 }
 
+fn claim_file(folder: &JobFolder) -> io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.claim())
+}
+
+/// The claim on a job, as long as it is kept; none while a worker has it.
+pub(crate) fn claim(folder: &JobFolder) -> io::Result<Option<File>> {
+    let file = claim_file(folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 pub(crate) fn read_order(folder: &JobFolder) -> io::Result<Order> {
     Ok(serde_json::from_slice(&std::fs::read(folder.request())?)?)
 }
@@ -72,15 +94,14 @@ fn carry_out(
     let machine = session.machine();
     let request = order.request();
     let acts = !matches!(request.operation, Operation::Search | Operation::Download);
-    if acts && machine.folders.job(job).order().exists() {
+    if acts && has_begun(session, job, order, folder) {
         // An earlier worker came as far as the keeper.
         let followed = follow::attach_and_revive(machine, job, Some(voice.observer()))?;
         wait(&followed, folder);
         return Ok(());
     }
     if request.operation == Operation::Search {
-        refresh(session, voice);
-        return Ok(());
+        return refresh(session, folder, voice);
     }
     let updates = || -> Result<Arc<[Update]>, Problem> { Ok(ask::find(session, order.updates())?.0.into()) };
     if acts {
@@ -95,6 +116,15 @@ fn carry_out(
         wait(&started, folder);
         return Ok(());
     }
+    let hand_over = |error: io::Error| {
+        let code = wua_engine::store::io_code(&error);
+        Problem::from(Failure::because(
+            code,
+            "cannot write down that the job begins",
+            error,
+        ))
+    };
+    File::create(folder.handing_over()).map_err(hand_over)?;
     let mut installer = session.create_update_installer();
     installer.job_id = Some(job);
     installer.is_forced = request.is_forced;
@@ -116,19 +146,27 @@ fn carry_out(
     Ok(())
 }
 
+/// Whether the job's keeper was begun by an earlier worker of this order, and not by somebody else under the same id.
+fn has_begun(session: &UpdateSession, job: Uuid, order: &Order, folder: &JobFolder) -> bool {
+    let kept = wua_engine::order::Order::read(&session.machine().folders.job(job).order());
+    folder.handing_over().exists() && kept.is_ok_and(|kept| kept.user_id == order.uid())
+}
+
 /// Fetches the indexes and looks once, so that whoever searches next finds what there is.
-fn refresh(session: &UpdateSession, voice: &Voice) {
+fn refresh(session: &UpdateSession, folder: &JobFolder, voice: &Voice) -> Result<(), Problem> {
     let mut searcher = session.create_update_searcher();
     searcher.refresh = true;
+    let job = searcher.start("", None)?;
     voice.say(JobEvent::Started {
         operation: Operation::Search,
         plan_hash: None,
         updates: Vec::new(),
     });
-    let result = searcher.search("");
-    for warning in result.warnings {
+    wait(&job, folder);
+    let result = job.wait();
+    for warning in &result.warnings {
         voice.say(JobEvent::Warning {
-            message: warning.message,
+            message: warning.message.clone(),
             hresult: warning.hresult,
         });
     }
@@ -137,6 +175,7 @@ fn refresh(session: &UpdateSession, voice: &Voice) {
         hresult: result.hresult,
         reboot_required: false,
     });
+    Ok(())
 }
 
 /// Waits for the job's end and until all of it was said, and passes on the wish to stop it.

@@ -122,6 +122,10 @@ pub fn keep(tree: &AptTree) -> Result<(), NotKept> {
     if key(tree, &libraries)? != before {
         return Err(NotKept::Unclear("settings or sources changed just now"));
     }
+    if has_credentials(&answers.targets) || has_credentials(&answers.settings) {
+        // Everybody reads the file.
+        return Err(NotKept::Unclear("an address has a name or password in it"));
+    }
     let kept = Kept {
         key: before,
         libraries,
@@ -142,7 +146,17 @@ pub fn keep(tree: &AptTree) -> Result<(), NotKept> {
 pub(crate) fn keep_if_possible(tree: &AptTree) {
     if let Err(error) = keep(tree) {
         tracing::debug!(%error, "APT's answers are not kept");
+        // What was kept before holds no more, and may say what it should not.
+        let _ = fs::remove_file(tree.path(FILE));
     }
+}
+
+/// Whether any address in `text` has something before an `@` in its authority.
+fn has_credentials(text: &str) -> bool {
+    text.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', ' ', '\n', '"']).next().unwrap_or_default();
+        authority.contains('@')
+    })
 }
 
 /// Reads the file, if only root or the caller can have written it.

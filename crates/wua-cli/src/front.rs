@@ -358,8 +358,25 @@ fn agent(global: &Global, session: &UpdateSession) -> Result<Option<AgentClient>
         None => return Ok(None),
     };
     let path = folder.join(SOCKET);
+    if folder == own && session.machine().folders.root() != Path::new("/") {
+        let what = format!(
+            "the agent at `{}` is this machine's own, and `--root` names another one",
+            own.display()
+        );
+        return Err(Problem::new(HResult::E_INVALIDARG, what));
+    }
     match std::os::unix::net::UnixStream::connect(&path) {
-        Ok(_) => Ok(Some(AgentClient::new(&path))),
+        Ok(_) => {
+            let agent = AgentClient::new(&path);
+            if agent.system()?.machine == session.machine().identity() {
+                return Ok(Some(agent));
+            }
+            let what = format!(
+                "the agent at `{}` serves another machine than `--root` names",
+                folder.display()
+            );
+            Err(Problem::new(HResult::E_INVALIDARG, what).hint("Name both, or neither."))
+        }
         Err(_) if global.sockets.is_none() => Ok(None),
         Err(error) => {
             let what = format!("the agent at `{}` does not let you act: {error}", path.display());

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -148,6 +148,15 @@ impl AgentClient {
         self.get(&format!("/jobs/{id}"))
     }
 
+    /// Accepts an update's licence terms.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `WU_E_ITEMNOTFOUND`.
+    pub fn accept_eula(&self, id: UpdateId) -> Result<(), ClientError> {
+        self.send(Method::PUT, &format!("/updates/{id}/eula-accepted"), None)
+            .map(drop)
+    }
+
     /// Asks a job to stop at the next safe point.
     ///
     /// # Errors
@@ -167,10 +176,15 @@ impl AgentClient {
             request.updates = begin.updates.iter().map(Update::id).collect();
         }
         let path = format!("/jobs/{}", begin.id);
-        let known: JobDocument = match self.call(Method::PUT, &path, &request) {
-            // Whether it was heard is not known; to say it again is harmless.
-            Err(ClientError::NotThere(_)) => self.call(Method::PUT, &path, &request)?,
-            answer => answer?,
+        let begun = Instant::now();
+        let known: JobDocument = loop {
+            match self.call(Method::PUT, &path, &request) {
+                // Whether it was heard is not known; to say it again is harmless.
+                Err(ClientError::NotThere(_)) if begun.elapsed() < follow::PATIENCE => {
+                    thread::sleep(follow::AGAIN);
+                }
+                answer => break answer?,
+            }
         };
         self.join(begin.id, known.operation, begin.updates, begin.observer)
     }
@@ -185,14 +199,11 @@ impl AgentClient {
         observer: Option<Box<dyn JobObserver<K>>>,
     ) -> Result<Job<K>, ClientError> {
         let known = self.job(id)?;
-        let named = |update: wua_types::StartedUpdate| {
-            let identity = wua_types::UpdateIdentity {
-                update_id: update.id,
-                revision_number: 1,
-            };
-            Update::new(identity, update.title)
-        };
-        let updates = known.updates.into_iter().map(named).collect();
+        let updates = known
+            .updates
+            .into_iter()
+            .map(wua_types::StartedUpdate::into_update)
+            .collect();
         self.join(id, known.operation, updates, observer)
     }
 

@@ -16,10 +16,10 @@ use crate::client::AgentClient;
 use crate::error::ClientError;
 
 /// How long an agent that went away is waited for (rule R29).
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long between two tries to reach it.
-const AGAIN: Duration = Duration::from_millis(250);
+pub(crate) const AGAIN: Duration = Duration::from_millis(250);
 
 /// The most bytes of one event.
 const LONGEST: u64 = 64 << 20;
@@ -37,7 +37,10 @@ pub(crate) fn follow<K: Told>(client: &AgentClient, id: Uuid, feed: JobFeed<K>) 
         heard.has_spoken = false;
         match heard.listen(client, id) {
             Ok(Some(ending)) => break ending,
-            Err(ClientError::Problem(problem)) => break heard.refused(&problem),
+            // What is too busy now is not so for ever.
+            Err(ClientError::Problem(problem)) if !matches!(problem.status, 503 | 504) => {
+                break heard.refused(&problem);
+            }
             Ok(None) | Err(_) => {
                 let Some(since) = away.lost(Instant::now(), heard.has_spoken) else {
                     break heard.gone();

@@ -113,6 +113,16 @@ impl JobFolder {
         self.path.join("request.json")
     }
 
+    /// Held by the agent's worker of the job as long as it lives.
+    pub fn claim(&self) -> PathBuf {
+        self.path.join("claim")
+    }
+
+    /// Says that the agent's worker is about to have a keeper begin.
+    pub fn handing_over(&self) -> PathBuf {
+        self.path.join("handing-over")
+    }
+
     /// What the keeper is about to do and what came of it, for the next keeper.
     pub fn journal(&self) -> PathBuf {
         self.path.join("journal.jsonl")

@@ -5,7 +5,7 @@
 //! somebody who does; what comes of neither ends the following: what was done until then is told, the rest is unknown.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::thread;
@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use uuid::Uuid;
 use wua_job::{Ending, Installation, InstallationJob, JobBuilder, JobFeed, JobObserver, Told};
 use wua_types::{
-    EventLine, HResult, JobEvent, Operation, OperationResultCode, Update, UpdateIdentity, UpdateResult,
+    EventLine, HResult, JobEvent, Operation, OperationResultCode, StartedUpdate, Update, UpdateResult,
 };
 
 use crate::aggregate::{Stopped, aggregate};
@@ -43,6 +43,12 @@ const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 250_000_000,
 };
+
+/// The most bytes of one line.
+const LONGEST: u64 = 16 << 20;
+
+/// How many bytes of the end of an event file tell how a job stands.
+const END: u64 = 64 * 1024;
 
 /// How often somebody who attaches looks for a new keeper's first word.
 const FIRST_WORD: Duration = Duration::from_millis(20);
@@ -122,16 +128,7 @@ fn join(
             format!("job {job} has not begun yet; try again"),
         ));
     };
-    let named = |update: wua_types::StartedUpdate| {
-        Update::new(
-            UpdateIdentity {
-                update_id: update.id,
-                revision_number: 1,
-            },
-            update.title,
-        )
-    };
-    let updates: Arc<[Update]> = updates.into_iter().map(named).collect();
+    let updates: Arc<[Update]> = updates.into_iter().map(StartedUpdate::into_update).collect();
     let verb = match operation {
         Operation::Uninstall | Operation::Repair => operation,
         Operation::Search | Operation::Download | Operation::Install => Operation::Install,
@@ -404,6 +401,34 @@ impl Lines {
         })
     }
 
+    /// The first line and the last ones of the file in `folder`, all where that is not much: how a job stands, without the whole
+    /// story.
+    ///
+    /// # Errors
+    /// There is no file, or it cannot be read.
+    pub fn ends(folder: &JobFolder) -> io::Result<Vec<EventLine>> {
+        let mut file = Self::open(folder)?.file;
+        let length = file.metadata()?.len();
+        if length <= 2 * END {
+            return Self {
+                file,
+                rest: Vec::new(),
+            }
+            .read();
+        }
+        let mut first = String::new();
+        BufReader::new(&mut file).take(LONGEST).read_line(&mut first)?;
+        file.seek(SeekFrom::End(-(END as i64)))?;
+        let mut last = Vec::new();
+        file.read_to_end(&mut last)?;
+        // What stands before the first whole line is the end of another one.
+        let whole = last
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(last.len(), |end| end + 1);
+        Ok(parsed(first.as_bytes()).chain(parsed(&last[whole..])).collect())
+    }
+
     /// The lines that came since the last call.
     ///
     /// # Errors
@@ -414,16 +439,16 @@ impl Lines {
             return Ok(Vec::new());
         };
         let complete: Vec<u8> = self.rest.drain(..=end).collect();
-        let mut lines = Vec::new();
-        for text in complete
-            .split(|byte| *byte == b'\n')
-            .filter(|text| !text.is_empty())
-        {
-            match serde_json::from_slice(text) {
-                Ok(line) => lines.push(line),
-                Err(error) => tracing::warn!(%error, "a line of an event file cannot be understood"),
-            }
-        }
-        Ok(lines)
+        Ok(parsed(&complete).collect())
     }
+}
+
+/// The lines of a text that can be understood.
+fn parsed(text: &[u8]) -> impl Iterator<Item = EventLine> {
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.filter_map(|line| {
+        serde_json::from_slice(line)
+            .inspect_err(|error| tracing::warn!(%error, "a line of an event file cannot be understood"))
+            .ok()
+    })
 }

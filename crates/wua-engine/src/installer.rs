@@ -290,6 +290,10 @@ impl UpdateInstaller {
         self.finish_lost()?;
         let id = self.job_id.unwrap_or_else(Uuid::new_v4);
         let lock = self.take_lock(id)?;
+        // Under the lock, so that nobody takes it meanwhile.
+        if self.job_id.is_some() && self.machine.folders.job(id).path().exists() {
+            return Err(StartError::IdTaken(id));
+        }
         let verb = match operation {
             _ if repair.is_some() => Operation::Repair,
             UpdateOperation::Installation => Operation::Install,

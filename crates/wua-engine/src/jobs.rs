@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use uuid::Uuid;
 use wua_types::event::AnyProgress;
-use wua_types::{HResult, JobEvent, Operation, OperationResultCode, Percent};
+use wua_types::{EventLine, HResult, JobEvent, Operation, OperationResultCode, Percent};
 
 use crate::aggregate::{Stopped, aggregate};
 use crate::failure::Failure;
@@ -97,8 +97,13 @@ fn ids_in(folder: &Path) -> Result<BTreeSet<Uuid>, Failure> {
 pub fn summary(folder: &JobFolder, job: Uuid) -> Option<JobSummary> {
     // The keeper is looked at before its file, so that a job that ends just now does not seem lost.
     let keeper = keeper_of(folder).filter(|keeper| keeper.is_alive());
-    let lines = Lines::open(folder).and_then(|mut lines| lines.read()).ok()?;
-    let is_begin = |line: &&wua_types::EventLine| matches!(line.event, JobEvent::Started { .. });
+    let mut lines = Lines::ends(folder).ok()?;
+    let is_end = |line: &EventLine| matches!(line.event, JobEvent::Completed { .. });
+    if keeper.is_none() && !lines.last().is_some_and(is_end) {
+        // Whether only the last word is missing, all of it tells.
+        lines = Lines::open(folder).and_then(|mut lines| lines.read()).ok()?;
+    }
+    let is_begin = |line: &&EventLine| matches!(line.event, JobEvent::Started { .. });
     let first = lines.iter().find(is_begin)?.clone();
     let JobEvent::Started {
         operation, updates, ..

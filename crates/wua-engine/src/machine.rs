@@ -2,6 +2,7 @@
 //! decided, and who runs its jobs.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,6 +39,13 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Which machine this is, to tell it from others that are here: two programs work on the same one exactly where this is the same.
+    pub fn identity(&self) -> String {
+        let place = std::fs::metadata(self.folders.root()).map(|root| (root.dev(), root.ino()));
+        let (device, inode) = place.unwrap_or_default();
+        format!("{} at {device}:{inode}", self.handler.machine())
+    }
+
     /// The content store of this machine.
     pub fn store(&self) -> ContentStore {
         ContentStore::new(self.folders.store())

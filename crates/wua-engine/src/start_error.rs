@@ -59,6 +59,9 @@ pub enum StartError {
         /// The job, where it is known; it can be attached to.
         job: Option<Uuid>,
     },
+    /// The id that the caller chose is that of another job.
+    #[error("the id {0} is that of another job")]
+    IdTaken(Uuid),
     /// An earlier job was interrupted and cannot be finished.
     #[error(transparent)]
     Unfinished(Failure),
@@ -93,6 +96,7 @@ impl StartError {
             Self::RestartFirst | Self::Busy { .. } => HResult::WU_E_INSTALL_NOT_ALLOWED,
             Self::LowBattery { .. } => HResult::WU_E_LOW_BATTERY,
             Self::ShutdownInProgress => HResult::ERROR_SHUTDOWN_IN_PROGRESS,
+            Self::IdTaken(_) => HResult::WU_E_INVALID_OPERATION,
             Self::InProgress => HResult::WU_E_OPERATIONINPROGRESS,
             Self::Io { source, .. } => crate::store::io_code(source),
             Self::State(error) => error.code(),

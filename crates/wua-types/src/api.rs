@@ -166,6 +166,8 @@ pub struct ProblemDocument {
 pub struct SystemDocument {
     /// The version of the agent.
     pub version: String,
+    /// Which machine it serves: to tell it from others that are here.
+    pub machine: String,
     /// What the caller may do through this socket.
     pub access: Access,
     /// Whether a restart is needed.

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use crate::enums::OperationResultCode;
 use crate::hresult::HResult;
-use crate::identity::UpdateId;
+use crate::identity::{UpdateId, UpdateIdentity};
 use crate::progress::{DownloadProgress, InstallationProgress, Truth};
 use crate::result::UpdateInstallationResult;
+use crate::update::Update;
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -46,6 +47,17 @@ pub struct StartedUpdate {
     pub id: UpdateId,
     /// Its title.
     pub title: String,
+}
+
+impl StartedUpdate {
+    /// The update, of which no more is known.
+    pub fn into_update(self) -> Update {
+        let identity = UpdateIdentity {
+            update_id: self.id,
+            revision_number: 1,
+        };
+        Update::new(identity, self.title)
+    }
 }
 
 /// The progress of either kind of job.

@@ -5,6 +5,7 @@
 
 use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use wua_types::{HResult, Update, UpdateIdentity};
 
 use super::attempts::Attempts;
@@ -19,6 +20,8 @@ const MOST_COMPLETED: usize = 40;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
+    /// What was begun and has not been recorded yet, so that an agent that is restarted in the middle of it ends it.
+    pub acting: Option<Acting>,
     /// The updates that are offered, and since when they are known.
     pub offers: Vec<Offer>,
     /// When wua last looked for updates successfully (`LastSearchSuccessDate`).
@@ -43,6 +46,15 @@ pub struct Memory {
     pub restarts_in_a_row: u32,
     /// The last window in which services were restarted.
     pub services_restarted: Option<WindowId>,
+}
+
+/// Something that was begun.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Acting {
+    /// What.
+    pub act: Act,
+    /// The job that does it, where one does.
+    pub job: Uuid,
 }
 
 /// What is remembered of one offered update.

@@ -24,7 +24,7 @@ mod window;
 
 pub use attempts::Attempts;
 pub use decide::{Act, Decision, Occasion, decide};
-pub use memory::{Memory, Offer, Outcome, RestartOrder, Run};
+pub use memory::{Acting, Memory, Offer, Outcome, RestartOrder, Run};
 pub use merged::{Merged, POLICY_ONLY, PartialSettings};
 pub use pattern::{Glob, Pattern};
 pub use rules::{Hold, Rule, Verdict, judge};

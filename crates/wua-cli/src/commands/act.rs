@@ -320,7 +320,7 @@ impl<'a> Work<'a> {
     fn watch<K: Shown>(&mut self, job: &Job<K>) -> Result<(), Problem> {
         self.outcome.jobs.push(job.id());
         if self.front.watch(job) == Watched::Left {
-            return Err(left(job));
+            return Err(left(job, self.front.agent().is_some()));
         }
         let ending = K::tell_outcome(&job.wait());
         self.outcome.result_code = ending.result_code;
@@ -415,9 +415,13 @@ fn after(operation: Operation, done: bool, update: &Update) -> Update {
 }
 
 /// What to say when the caller leaves a job: an installation goes on, a download ends with us.
-fn left<K: Shown>(job: &Job<K>) -> Problem {
+fn left<K: Shown>(job: &Job<K>, by_agent: bool) -> Problem {
     let id = job.id();
     match job.operation() {
+        wua_types::Operation::Download if by_agent => Problem::new(
+            HResult::WU_E_CALL_CANCELLED,
+            format!("left job {id}, which goes on"),
+        ),
         wua_types::Operation::Install | wua_types::Operation::Uninstall => Problem::new(
             HResult::WU_E_CALL_CANCELLED,
             format!("left job {id}, which goes on"),

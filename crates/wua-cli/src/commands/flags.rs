@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use wua_engine::state::{PublicState, State};
+use wua_types::api::Access;
 use wua_types::{HResult, Update, UpdateIdentity};
 
 use crate::arguments::Selection;
@@ -12,7 +13,13 @@ use crate::selection::{Selected, select};
 use crate::text::{count, one_line};
 
 pub(crate) fn hide(front: &Front, selection: &Selection) -> Result<Exit, Problem> {
-    let selected = find(front, selection, "hide", "IsInstalled=0 and IsHidden=0")?;
+    let selected = find(
+        front,
+        selection,
+        "hide",
+        "IsInstalled=0 and IsHidden=0",
+        Access::Owner,
+    )?;
     let fixed = selected
         .chosen
         .iter()
@@ -64,14 +71,27 @@ pub(crate) fn unhide(front: &Front, selection: &Selection) -> Result<Exit, Probl
 }
 
 pub(crate) fn accept_eula(front: &Front, selection: &Selection) -> Result<Exit, Problem> {
-    let selected = find(front, selection, "accept-eula", "IsInstalled=0")?;
-    State::open(&front.session.machine().folders)?.accept_eula(&selected.chosen)?;
+    let selected = find(front, selection, "accept-eula", "IsInstalled=0", Access::Member)?;
+    match front.agent() {
+        Some(agent) => {
+            for update in &selected.chosen {
+                agent.accept_eula(update.id())?;
+            }
+        }
+        None => State::open(&front.session.machine().folders)?.accept_eula(&selected.chosen)?,
+    }
     tell(front, &selected.chosen, "accepted", selection.fail_if_none)
 }
 
-fn find(front: &Front, selection: &Selection, command: &str, default: &str) -> Result<Selected, Problem> {
+fn find(
+    front: &Front,
+    selection: &Selection,
+    command: &str,
+    default: &str,
+    access: Access,
+) -> Result<Selected, Problem> {
     super::choosing::need_selection(selection)?;
-    front.need_permission(command)?;
+    front.need_access(command, access)?;
     let result = front.search(selection.criteria.as_deref().unwrap_or(default), false)?;
     front.tell_warnings(&result);
     let selected = select(result.updates, &selection.selectors, &selection.exclude);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use uuid::Uuid;
+use wua_sandbox::Fault;
 
 use crate::api::{Agent, Door};
 use crate::harness::Machine;
@@ -98,4 +99,66 @@ fn nobody_acts_at_the_socket_for_reading() {
         json!({ "registered": false }),
     );
     assert_eq!(agent.get("/jobs")["jobs"], json!([]));
+}
+
+#[test]
+fn the_id_of_somebody_elses_job_cannot_be_taken() {
+    let machine = Machine::new(1, &[Fault::Slow]);
+    machine.small_batches();
+    machine.wua(["download", "--all"]).ends(0);
+    let agent = Agent::serve(machine);
+    let updates: Vec<String> = agent.ids().into_values().collect();
+    agent.machine.close_gate();
+    let mut front = agent.machine.start(["install", "--all"]);
+    let job = front.job();
+    front.until_event("the gate", |line| line["phase"] == "configuring");
+    agent
+        .put_job(&job, json!({ "operation": "install", "updates": updates }))
+        .refuses(409, "WU_E_INVALID_OPERATION");
+    agent.machine.open_gate();
+    front.wait().ends(0);
+}
+
+#[test]
+fn a_callers_name_for_itself_is_short_and_nobody_elses() {
+    let agent = Agent::serve(Machine::new(1, &[]));
+    for name in [
+        "x".repeat(129),
+        "\u{1b}]0;title".into(),
+        "wua automatic updates".into(),
+    ] {
+        let request = json!({ "operation": "search", "client_application_id": name });
+        agent
+            .put_job(&Uuid::new_v4().to_string(), request)
+            .refuses(400, "E_INVALIDARG");
+    }
+}
+
+#[test]
+fn an_old_order_is_not_carried_out_because_somebody_looks() {
+    let mut agent = Agent::serve(Machine::new(1, &[]));
+    let updates: Vec<String> = agent.ids().into_values().collect();
+    agent.stop();
+    // What an agent wrote down just before the machine went off, months ago.
+    let job = Uuid::new_v4().to_string();
+    let order = json!({ "uid": 0, "since": "2025-01-01T00:00:00Z", "request": { "operation": "download", "updates": updates }, "updates": updates });
+    let folder = format!("var/lib/wua/agent/{job}");
+    agent
+        .machine
+        .write(&format!("{folder}/request.json"), &order.to_string());
+    agent.start();
+    agent
+        .call(Door::Read, "GET", &format!("/jobs/{job}"), None)
+        .refuses(404, "WU_E_UNKNOWN_ID");
+    assert!(!agent.machine.path("var/lib/wua/store").exists());
+    // One that comes to lie there later is none either.
+    let later = Uuid::new_v4().to_string();
+    agent.machine.write(
+        &format!("var/lib/wua/agent/{later}/request.json"),
+        &order.to_string(),
+    );
+    agent
+        .call(Door::Read, "GET", &format!("/jobs/{later}"), None)
+        .refuses(404, "WU_E_UNKNOWN_ID");
+    assert!(!agent.machine.path("var/lib/wua/store").exists());
 }

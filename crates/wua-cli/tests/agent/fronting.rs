@@ -61,3 +61,16 @@ fn a_socket_that_lets_nobody_in_is_told() {
         .ends(5)
         .complains(&["the agent at `/nonexistent/control.sock` does not let you act"]);
 }
+
+#[test]
+fn an_agent_of_another_machine_is_refused() {
+    let agent = Agent::serve(Machine::new(1, &[]));
+    let other = Machine::new(1, &[]);
+    let sockets = agent.socket(Door::Control);
+    let folder = sockets.parent().expect("a folder").to_str().expect("a name");
+    other
+        .wua(["download", "--all", "--sockets", folder])
+        .ends(2)
+        .complains(&["serves another machine"]);
+    assert!(!agent.machine.path("var/lib/wua/store").exists());
+}

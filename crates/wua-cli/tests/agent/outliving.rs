@@ -78,3 +78,39 @@ fn a_job_that_the_command_line_began_is_followed_through_the_agent() {
     events.until("the end", |name, _| name == "completed");
     front.wait().ends(0);
 }
+
+#[test]
+fn a_scheduled_installation_is_ended_by_the_next_agent() {
+    let machine = Machine::new(1, &[Fault::Slow]);
+    let before = machine.installed("docfinder");
+    machine.small_batches();
+    let policy = "windows = [{ start = \"00:00\", length_minutes = 1440 }]\nrandom_delay_minutes = 0\nlevel = \"install\"\nhealth_command = [\"/bin/false\"]\n";
+    machine.write(
+        "etc/wua/wua.toml",
+        &format!("[install]\nlongest_batch_seconds = 0\n[automatic]\n{policy}"),
+    );
+    machine.close_gate();
+    let mut agent = Agent::serve_as_it_is(machine);
+    let job = loop {
+        let busy = agent.get("/system")["busy"].clone();
+        if let Some(job) = busy.as_str() {
+            break job.to_owned();
+        }
+    };
+    agent
+        .events(&job)
+        .until("the gate", |_, data| data["phase"] == "configuring");
+    agent.kill();
+    agent.start();
+    agent.machine.open_gate();
+    // The health command says no, so everything is taken back.
+    while agent.machine.installed("docfinder") != before || !agent.get("/system")["busy"].is_null() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let history = agent.get("/history");
+    assert!(
+        history["entries"]
+            .as_array()
+            .is_some_and(|entries| entries.iter().any(|entry| entry["operation"] == 2))
+    );
+}

@@ -523,9 +523,10 @@ mod tests {
         for (older, undo) in [
             (
                 1,
-                "ALTER TABLE operation DROP COLUMN plan; DROP TABLE duration; DROP TABLE pace;",
+                "ALTER TABLE operation DROP COLUMN plan; DROP TABLE duration; DROP TABLE pace; DROP TABLE setting;",
             ),
-            (2, "DROP TABLE duration; DROP TABLE pace;"),
+            (2, "DROP TABLE duration; DROP TABLE pace; DROP TABLE setting;"),
+            (3, "DROP TABLE setting;"),
         ] {
             let (_folder, folders) = folders();
             let mut state = State::open(&folders).expect("opens");
@@ -547,6 +548,12 @@ mod tests {
                 plan_hash: String::new(),
             };
             state.begin(&operation, "{}").expect("begun");
+            let wish = ("level".to_owned(), Some(serde_json::json!("install")));
+            state.set_settings(&[wish]).expect("set");
+            assert_eq!(
+                PublicState::read(&folders).expect("reads").settings["level"],
+                "install"
+            );
             assert_eq!(state.order(operation.job).expect("reads").as_deref(), Some("{}"));
             assert_eq!(
                 state.durations().expect("reads"),

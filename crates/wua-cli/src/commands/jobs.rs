@@ -6,13 +6,14 @@ use std::os::fd::AsFd as _;
 use uuid::Uuid;
 use wua_engine::jobs::{JobState, JobSummary, list, request_abort};
 use wua_engine::{follow, hand_over, keeper};
+use wua_job::{Download, Installation, Job};
 use wua_types::{HResult, Operation};
 
 use crate::documents;
 use crate::exit_code::Exit;
 use crate::front::{Front, Watched};
 use crate::problem::Problem;
-use crate::progress::Observer;
+use crate::progress::{Observer, Shown};
 use crate::report::outcome_word;
 use crate::text::{count, moment, one_line, shorten};
 
@@ -68,9 +69,23 @@ fn rows(job: &JobSummary, width: usize) -> Vec<String> {
 
 pub(crate) fn attach(front: &Front, job: Uuid) -> Result<Exit, Problem> {
     front.resume_lost();
+    let folders = &front.session.machine().folders;
+    let is_kept = folders.job(job).path().is_dir();
+    // Downloads and searches have no keeper: who began them through the agent, follows them there.
+    if let Some(agent) = front.watcher().filter(|_| !is_kept) {
+        let observer = Observer::new(front.screen, front.done());
+        return match agent.job(job)?.operation {
+            Operation::Download => follow_to_end::<Download>(front, &agent.attach(job, Some(observer))?),
+            _ => follow_to_end::<Installation>(front, &agent.attach(job, Some(observer))?),
+        };
+    }
     let observer = Observer::new(front.screen, front.done());
     let job = follow::attach_and_revive(front.session.machine(), job, Some(observer))?;
-    if front.watch(&job) == Watched::Left {
+    follow_to_end(front, &job)
+}
+
+fn follow_to_end<K: Shown>(front: &Front, job: &Job<K>) -> Result<Exit, Problem> {
+    if front.watch(job) == Watched::Left {
         let id = job.id();
         return Err(Problem::new(
             HResult::WU_E_CALL_CANCELLED,
@@ -78,30 +93,30 @@ pub(crate) fn attach(front: &Front, job: Uuid) -> Result<Exit, Problem> {
         )
         .hint(format!("Follow it again with `wua attach {id}`.")));
     }
-    let outcome = job.wait();
-    let done = outcome
-        .updates
+    let ending = K::tell_outcome(&job.wait());
+    let now = job.progress();
+    let results: Vec<_> = now.update_results().map(K::tell_result).collect();
+    let done = results
         .iter()
-        .filter(|update| update.result_code.is_success())
+        .filter(|result| result.result_code.is_success())
         .count();
-    front.screen.aside(format!(
-        "{done} of {} done.",
-        count(outcome.updates.len(), "update")
-    ));
+    front
+        .screen
+        .aside(format!("{done} of {} done.", count(results.len(), "update")));
     let updates: Vec<_> = job
         .updates()
         .iter()
-        .zip(&outcome.updates)
+        .zip(&results)
         .map(|(update, result)| documents::attached(update, result))
         .collect();
     front.result(serde_json::json!({
         "job": job.id(),
-        "result_code": outcome.result_code,
-        "hresult": outcome.hresult,
-        "reboot_required": outcome.reboot_required,
+        "result_code": ending.result_code,
+        "hresult": ending.hresult,
+        "reboot_required": ending.reboot_required,
         "updates": updates,
     }));
-    Ok(Exit::of_result(outcome.result_code, outcome.reboot_required))
+    Ok(Exit::of_result(ending.result_code, ending.reboot_required))
 }
 
 pub(crate) fn abort(front: &Front, job: Uuid) -> Result<Exit, Problem> {

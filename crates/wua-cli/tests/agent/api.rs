@@ -24,6 +24,18 @@ pub(crate) enum Door {
     Control,
 }
 
+/// Looks until there is an answer: for what nobody tells of. Fails where none comes in a minute.
+#[track_caller]
+pub(crate) fn patiently<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..6000 {
+        if let Some(answer) = look() {
+            return answer;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{what} did not come")
+}
+
 /// A running agent. Ends with the test; its jobs do not.
 pub(crate) struct Agent {
     child: Option<Child>,

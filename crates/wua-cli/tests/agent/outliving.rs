@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 use wua_sandbox::Fault;
 
-use crate::api::Agent;
+use crate::api::{Agent, Door, patiently};
 use crate::harness::Machine;
 
 fn begun_at_the_gate() -> (Agent, String) {
@@ -91,12 +91,9 @@ fn a_scheduled_installation_is_ended_by_the_next_agent() {
     );
     machine.close_gate();
     let mut agent = Agent::serve_as_it_is(machine);
-    let job = loop {
-        let busy = agent.get("/system")["busy"].clone();
-        if let Some(job) = busy.as_str() {
-            break job.to_owned();
-        }
-    };
+    let job = patiently("the scheduled installation", || {
+        agent.get("/system")["busy"].as_str().map(str::to_owned)
+    });
     agent
         .events(&job)
         .until("the gate", |_, data| data["phase"] == "configuring");
@@ -104,13 +101,29 @@ fn a_scheduled_installation_is_ended_by_the_next_agent() {
     agent.start();
     agent.machine.open_gate();
     // The health command says no, so everything is taken back.
-    while agent.machine.installed("docfinder") != before || !agent.get("/system")["busy"].is_null() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    patiently("the old version", || {
+        let is_back = agent.machine.installed("docfinder") == before;
+        (is_back && agent.get("/system")["busy"].is_null()).then_some(())
+    });
     let history = agent.get("/history");
     assert!(
         history["entries"]
             .as_array()
             .is_some_and(|entries| entries.iter().any(|entry| entry["operation"] == 2))
     );
+}
+
+#[test]
+fn a_download_that_was_begun_through_the_agent_can_be_attached_to() {
+    let agent = Agent::serve(Machine::new(2, &[]));
+    let updates: Vec<String> = agent.ids().into_values().collect();
+    let job = Uuid::new_v4().to_string();
+    agent
+        .put_job(&job, json!({ "operation": "download", "updates": updates }))
+        .is(201);
+    let sockets = agent.socket(Door::Read);
+    let folder = sockets.parent().expect("a folder").to_str().expect("a name");
+    let attached = agent.machine.json(["attach", &job, "--sockets", folder]);
+    assert_eq!(attached["result_code"], 2);
+    assert_eq!(attached["updates"].as_array().map(Vec::len), Some(2));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use wua_sandbox::Fault;
 
-use crate::api::{Agent, Door};
+use crate::api::{Agent, Door, patiently};
 use crate::harness::Machine;
 
 /// A window that is always open.
@@ -18,15 +18,9 @@ fn automatic(machine: Machine, policy: &str) -> Agent {
 }
 
 /// Waits until the settings say that something has happened; the schedule tells nobody when it is done.
+#[track_caller]
 fn settings_with(agent: &Agent, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..6000 {
-        let settings = agent.get("/settings");
-        if holds(&settings) {
-            return settings;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("{what} did not come: {:#}", agent.get("/settings"));
+    patiently(what, || Some(agent.get("/settings")).filter(&holds))
 }
 
 fn waits(settings: &Value) -> bool {

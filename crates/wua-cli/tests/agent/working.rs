@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use wua_sandbox::Fault;
 
-use crate::api::{Agent, Door};
+use crate::api::{Agent, Door, patiently};
 use crate::harness::Machine;
 
 fn id() -> String {
@@ -148,9 +148,7 @@ fn a_job_stops_at_the_next_safe_point_when_it_is_asked_to() {
         .is(202);
     // The wish is known to the keeper before the gate opens.
     let wish = agent.machine.path(&format!("var/lib/wua/jobs/{install}/abort"));
-    while !wish.exists() {
-        std::thread::yield_now();
-    }
+    patiently("the wish", || wish.exists().then_some(()));
     agent.machine.open_gate();
     events.until("the end", |name, _| name == "completed");
     let done = agent.get(&format!("/jobs/{install}"));

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use wua_types::{
 use crate::beginning::Beginning;
 use crate::failure::Failure;
 use crate::handler::Consent;
+use crate::jobs::{self, JobState};
 use crate::lock::{self, Holder, MachineLock};
 use crate::machine::Machine;
 use crate::planner::{self, ContentCheck, Planned};
@@ -27,6 +29,12 @@ use crate::space;
 use crate::start_error::StartError;
 use crate::state::PublicState;
 use crate::undo;
+
+/// How long the keeper of a job that has ended may take to let go of the machine.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it has; nobody tells.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Installs updates and takes them back. Settings changed while a job runs do not reach it (rule R6).
 #[derive(Debug)]
@@ -69,10 +77,20 @@ impl UpdateInstaller {
     /// # Errors
     /// `WU_E_INSTALL_NOT_ALLOWED` while wua changes this machine (rule R13).
     pub fn check_busy(&self) -> Result<(), StartError> {
-        match lock::holder(&self.machine.folders.lock()) {
-            Some(holder) => Err(busy(Some(holder))),
-            None => Ok(()),
+        let begun = Instant::now();
+        loop {
+            match lock::holder(&self.machine.folders.lock()) {
+                Some(holder) if self.is_over(holder) && begun.elapsed() < LAST_WORDS => thread::sleep(LOOK),
+                Some(holder) => return Err(busy(Some(holder))),
+                None => return Ok(()),
+            }
         }
+    }
+
+    /// Whether the holder's job has ended and only its keeper is still there: whoever heard the end may begin the next one at once.
+    fn is_over(&self, holder: Holder) -> bool {
+        jobs::summary(&self.machine.folders.job(holder.job), holder.job)
+            .is_some_and(|job| matches!(job.state, JobState::Completed { .. }))
     }
 
     /// Whether an installation would be refused now because of a pending restart (rule R8).
@@ -352,9 +370,16 @@ impl UpdateInstaller {
         let io = |action: String| move |source| StartError::Io { action, source };
         crate::files::make_folder(&folder).map_err(io(format!("create `{}`", folder.display())))?;
         let path = self.machine.folders.lock();
-        match MachineLock::take(&path, job).map_err(io(format!("lock `{}`", path.display())))? {
-            Some(lock) => Ok(lock),
-            None => Err(busy(lock::holder(&path))),
+        let begun = Instant::now();
+        loop {
+            let cannot = io(format!("lock `{}`", path.display()));
+            if let Some(lock) = MachineLock::take(&path, job).map_err(cannot)? {
+                return Ok(lock);
+            }
+            match lock::holder(&path) {
+                Some(holder) if self.is_over(holder) && begun.elapsed() < LAST_WORDS => thread::sleep(LOOK),
+                holder => return Err(busy(holder)),
+            }
         }
     }
 }

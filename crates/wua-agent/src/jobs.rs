@@ -21,7 +21,7 @@ use wua_engine::{Failure, Machine, resume};
 use wua_job::{Download, Installation, Job, Snapshot, Told};
 use wua_types::api::{Access, JobDocument, OutcomeDocument, WarningDocument};
 use wua_types::quote::without_quote;
-use wua_types::{HResult, Operation, StartedUpdate, Update, UpdateInstallationResult};
+use wua_types::{HResult, Operation, StartedUpdate, UpdateInstallationResult};
 
 use crate::caller::Caller;
 use crate::machine::too_much;
@@ -138,11 +138,6 @@ pub(crate) fn document<K: Told>(job: &Job<K>, now: &Snapshot<K>, access: Access)
         Some(_) => &job.progress(),
         None => now,
     };
-    let named = |(index, update): (usize, &Update)| StartedUpdate {
-        index,
-        id: update.id(),
-        title: update.title.clone(),
-    };
     let shown = |text: &str| match access {
         Access::Owner => text.to_owned(),
         Access::Read | Access::Member => without_quote(text).to_owned(),
@@ -167,7 +162,7 @@ pub(crate) fn document<K: Told>(job: &Job<K>, now: &Snapshot<K>, access: Access)
     JobDocument {
         job: job.id(),
         operation: job.operation(),
-        updates: job.updates().iter().enumerate().map(named).collect(),
+        updates: StartedUpdate::all(job.updates()),
         progress,
         results: now.update_results().map(result).collect(),
         warnings: now.warnings().iter().map(warning).collect(),

@@ -2,12 +2,12 @@
 //! API, the clock by a schedule.
 //!
 //! It listens on two Unix sockets only: `read.sock`, for everybody, and `control.sock`, for those whom the file's permissions let
-//! in ([`caller`](crate) says what each may do). It does little itself, so that it stays small and may be stopped at any time:
+//! in (`caller` says what each may do). It does little itself, so that it stays small and may be stopped at any time:
 //! searches run in short-lived children ([`ask`]), jobs in workers of their own ([`worker`]) that speak in files. A restarted
 //! agent finds them there.
 //!
-//! The way of a job: [`jobs`](crate) takes a request, with what its caller is authorised to ([`order`](crate)), writes it down and
-//! starts a worker; the worker plans, and calls the engine; the agent follows the worker's file and feeds a
+//! The way of a job: `jobs` takes a request, with what its caller is authorised to (`order`), writes it down and starts a
+//! worker; the worker plans, and calls the engine; the agent follows the worker's file and feeds a
 //! [`wua_job::Job`], whose streams are the API's Server-Sent Events.
 
 #![forbid(unsafe_code)]

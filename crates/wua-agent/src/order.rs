@@ -1,5 +1,6 @@
 //! What a caller is authorised to have done. An [`Order`] is made once, from a caller and either a plan that was made for that
-//! caller or a selection; nothing can change it, it cannot be copied, and beginning a job uses it up.
+//! caller or a selection; nothing can change it, it cannot be copied, and beginning a job uses it up. Only the job's worker reads it again,
+//! from the file that the agent alone can write.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
+use wua_engine::failure::with_causes;
 use wua_engine::service_manager::ServiceError;
 use wua_engine::session::HistoryError;
 use wua_engine::state::StateError;
@@ -128,17 +129,6 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         Self::new(failure.code(), failure.sentence())
     }
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 macro_rules! coded {

@@ -61,6 +61,7 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             woken = crate::alarm::wait(next) => {
                 if let Err(error) = woken {
                     tracing::error!(%error, "the schedule has no alarm");
+                    // Without an alarm there is nothing to wait for but time itself.
                     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
                 }
             }

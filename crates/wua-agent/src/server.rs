@@ -154,6 +154,7 @@ async fn accept(listener: UnixListener, door: Door, router: Router) {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not taken");
+                // Where no file can be opened any more, trying at once again only takes the processor.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

@@ -258,15 +258,10 @@ impl Speech {
 
     fn tell<K: Told>(&mut self, job: &Job<K>, events: impl FnOnce(&mut Narrator) -> Vec<JobEvent>) {
         if !std::mem::replace(&mut self.has_started, true) {
-            let named = |(index, update): (usize, &Update)| StartedUpdate {
-                index,
-                id: update.id(),
-                title: update.title.clone(),
-            };
             self.say(JobEvent::Started {
                 operation: job.operation(),
                 plan_hash: None,
-                updates: job.updates().iter().enumerate().map(named).collect(),
+                updates: StartedUpdate::all(job.updates()),
             });
         }
         for event in events(&mut self.narrator) {

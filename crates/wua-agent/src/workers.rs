@@ -26,7 +26,7 @@ const WORKERS: usize = 3;
 /// How long a worker may take to claim its job.
 const SIGNATURE: Duration = Duration::from_secs(20);
 
-/// How often a worker's first word is looked for.
+/// How often a worker's claim and first word are looked for: the kernel tells nobody of a lock, and the file may not be there yet.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Whether a job may be given workers, or is only looked at.

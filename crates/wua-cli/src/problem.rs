@@ -1,5 +1,6 @@
 //! Why a command could not do what it was asked: a sentence, a code, the cause, the next step, and the exit code.
 
+use wua_engine::failure::with_causes;
 use wua_engine::session::HistoryError;
 use wua_engine::state::StateError;
 use wua_engine::store::StoreError;
@@ -69,21 +70,6 @@ impl Problem {
         }
         lines
     }
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.ends_with(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 impl From<Failure> for Problem {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use ureq::http::Method;
 use uuid::Uuid;
-use wua_job::{Ending, JobFeed, Told};
+use wua_job::{Ending, JobFeed, Told, hear};
 use wua_types::api::{JobDocument, ProblemDocument};
 use wua_types::event::AnyProgress;
 use wua_types::{EventLine, HResult, JobEvent, OperationResultCode, Phase, UpdateResult as _, WaitingFor};
@@ -134,14 +134,17 @@ impl<K: Told> Heard<'_, K> {
     fn snapshot(&mut self, now: JobDocument) -> Option<Ending> {
         self.has_spoken = true;
         for warning in now.warnings.into_iter().skip(self.warnings) {
-            self.warn(warning.message, warning.hresult);
+            self.change(JobEvent::Warning {
+                message: warning.message,
+                hresult: warning.hresult,
+            });
         }
         for (index, result) in now.results.into_iter().enumerate() {
             if result.result_code.is_final() {
                 self.feed.update_finished(index, K::hear_result(result));
             }
         }
-        self.progress(now.progress);
+        self.change(JobEvent::Progress(now.progress));
         now.outcome.map(|outcome| Ending {
             result_code: outcome.result_code,
             hresult: outcome.hresult,
@@ -150,38 +153,14 @@ impl<K: Told> Heard<'_, K> {
     }
 
     fn change(&mut self, event: JobEvent) -> Option<Ending> {
-        match event {
-            JobEvent::Started { .. } => {}
-            JobEvent::Progress(progress) => self.progress(progress),
-            JobEvent::UpdateFinished { index, result, .. } => {
-                self.feed.update_finished(index, K::hear_result(result));
-            }
-            JobEvent::Warning { message, hresult } => self.warn(message, hresult),
-            JobEvent::Completed {
-                result_code,
-                hresult,
-                reboot_required,
-            } => {
-                return Some(Ending {
-                    result_code,
-                    hresult,
-                    reboot_required,
-                });
-            }
+        match &event {
+            // Shown again, as waiting, while the agent is away.
+            JobEvent::Progress(progress) => self.last = Some(progress.clone()),
+            // A later snapshot begins with those that are known.
+            JobEvent::Warning { .. } => self.warnings += 1,
+            JobEvent::Started { .. } | JobEvent::UpdateFinished { .. } | JobEvent::Completed { .. } => {}
         }
-        None
-    }
-
-    fn progress(&mut self, progress: AnyProgress) {
-        self.last = Some(progress.clone());
-        if let Some(progress) = K::hear_progress(progress) {
-            self.feed.progress(progress);
-        }
-    }
-
-    fn warn(&mut self, message: String, hresult: HResult) {
-        self.warnings += 1;
-        self.feed.warning(message, hresult);
+        hear(event, self.feed)
     }
 
     /// Progress stands still, and says why.

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use uuid::Uuid;
-use wua_job::{Ending, Installation, InstallationJob, JobBuilder, JobFeed, JobObserver, Told};
+use wua_job::{Ending, Installation, InstallationJob, JobBuilder, JobFeed, JobObserver, Told, hear};
 use wua_types::{
     EventLine, HResult, JobEvent, Operation, OperationResultCode, StartedUpdate, Update, UpdateResult,
 };
@@ -214,8 +214,8 @@ pub fn feed_from<K: Told>(
     revive: impl FnMut(Duration) -> io::Result<bool>,
 ) {
     pass_on_aborts(folder, &feed);
-    let mut told = Heard::default();
-    if let Err(error) = follow_until_end(folder, &feed, &mut told, revive) {
+    let mut ending = None;
+    if let Err(error) = follow_until_end(folder, &feed, &mut ending, revive) {
         feed.warning(
             format!("the job cannot be followed any more: {error}"),
             HResult::WU_E_UNEXPECTED,
@@ -235,7 +235,7 @@ pub fn feed_from<K: Told>(
             }
         })
         .collect();
-    let ending = told.completed.unwrap_or_else(|| {
+    let ending = ending.unwrap_or_else(|| {
         let asks_for_restart = |update: &K::UpdateResult| K::tell_result(update).reboot_required;
         let (result_code, hresult) = if is_whole {
             // Only the keeper's last word is missing.
@@ -260,16 +260,10 @@ fn lost<R: UpdateResult>() -> R {
     )
 }
 
-/// What the events have said about the whole.
-#[derive(Default)]
-struct Heard {
-    completed: Option<Ending>,
-}
-
 fn follow_until_end<K: Told>(
     folder: &JobFolder,
     feed: &JobFeed<K>,
-    told: &mut Heard,
+    ending: &mut Option<Ending>,
     mut revive: impl FnMut(Duration) -> io::Result<bool>,
 ) -> io::Result<()> {
     let watch = watch(folder)
@@ -295,8 +289,8 @@ fn follow_until_end<K: Told>(
         }
         if let Some(lines) = &mut lines {
             for line in lines.read()? {
-                tell(line, feed, told);
-                if told.completed.is_some() {
+                *ending = hear(line.event, feed);
+                if ending.is_some() {
                     return Ok(());
                 }
             }
@@ -349,32 +343,6 @@ fn drain(watch: &OwnedFd) -> io::Result<()> {
 /// Who keeps the job; none before it said so.
 pub fn keeper_of(folder: &JobFolder) -> Option<ProcessId> {
     serde_json::from_slice(&std::fs::read(folder.keeper()).ok()?).ok()
-}
-
-fn tell<K: Told>(line: EventLine, feed: &JobFeed<K>, told: &mut Heard) {
-    match line.event {
-        JobEvent::Started { .. } => {}
-        JobEvent::Progress(now) => {
-            if let Some(now) = K::hear_progress(now) {
-                feed.progress(now);
-            }
-        }
-        JobEvent::UpdateFinished { index, result, .. } => {
-            feed.update_finished(index, K::hear_result(result));
-        }
-        JobEvent::Warning { message, hresult } => feed.warning(message, hresult),
-        JobEvent::Completed {
-            result_code,
-            hresult,
-            reboot_required,
-        } => {
-            told.completed = Some(Ending {
-                result_code,
-                hresult,
-                reboot_required,
-            });
-        }
-    }
 }
 
 /// The complete lines of a growing event file. Lines that cannot be understood are logged and passed over.

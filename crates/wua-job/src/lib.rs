@@ -56,4 +56,4 @@ pub use observer::{CallbackError, JobObserver};
 pub use snapshot::{Snapshot, Warning};
 pub use start::{JobBuilder, Release, Started};
 pub use stream::JobStream;
-pub use told::{Ending, Narrator, Told};
+pub use told::{Ending, Narrator, Told, hear};

@@ -9,6 +9,7 @@ use wua_types::{
     UpdateInstallationResult, UpdateResult as _,
 };
 
+use crate::feed::JobFeed;
 use crate::job::Job;
 use crate::kind::{Download, Installation, JobKind};
 use crate::snapshot::Snapshot;
@@ -103,6 +104,34 @@ impl Told for Download {
             updates,
         }
     }
+}
+
+/// Feeds a job what an event says of it; how it ended, where the event is its end. The feed's end is the caller's.
+pub fn hear<K: Told>(event: JobEvent, feed: &JobFeed<K>) -> Option<Ending> {
+    match event {
+        JobEvent::Started { .. } => {}
+        JobEvent::Progress(now) => {
+            if let Some(now) = K::hear_progress(now) {
+                feed.progress(now);
+            }
+        }
+        JobEvent::UpdateFinished { index, result, .. } => {
+            feed.update_finished(index, K::hear_result(result));
+        }
+        JobEvent::Warning { message, hresult } => feed.warning(message, hresult),
+        JobEvent::Completed {
+            result_code,
+            hresult,
+            reboot_required,
+        } => {
+            return Some(Ending {
+                result_code,
+                hresult,
+                reboot_required,
+            });
+        }
+    }
+    None
 }
 
 /// Turns a job's notices into events, each once: a final progress of an update before its result, the end last. What it said

@@ -50,6 +50,16 @@ pub struct StartedUpdate {
 }
 
 impl StartedUpdate {
+    /// The updates of a job, in the order of its collection.
+    pub fn all(updates: &[Update]) -> Vec<Self> {
+        let named = |(index, update): (usize, &Update)| Self {
+            index,
+            id: update.id(),
+            title: update.title.clone(),
+        };
+        updates.iter().enumerate().map(named).collect()
+    }
+
     /// The update, of which no more is known.
     pub fn into_update(self) -> Update {
         let identity = UpdateIdentity {

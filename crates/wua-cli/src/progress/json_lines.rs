@@ -20,15 +20,10 @@ impl JsonLines {
             screen,
             job: story.job,
         };
-        let named = |(index, update): (usize, &Update)| StartedUpdate {
-            index,
-            id: update.id(),
-            title: update.title.clone(),
-        };
         lines.say(JobEvent::Started {
             operation: story.operation,
             plan_hash: None,
-            updates: story.updates.iter().enumerate().map(named).collect(),
+            updates: StartedUpdate::all(story.updates),
         });
         lines
     }

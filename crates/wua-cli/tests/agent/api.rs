@@ -11,6 +11,8 @@ use jsonschema::Validator;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use uuid::Uuid;
+use wua_sandbox::Fault;
 
 use crate::harness::{Machine, program};
 
@@ -92,6 +94,27 @@ impl Agent {
         };
         agent.start();
         agent
+    }
+
+    /// An agent whose first installation stands at a closed gate, with two more updates waiting for their turn: the job, and its
+    /// events from then on.
+    pub(crate) fn at_the_gate() -> (Self, String, Events) {
+        let machine = Machine::new(2, &[Fault::Slow]);
+        machine.small_batches();
+        let agent = Self::serve(machine);
+        let updates: Vec<String> = agent.ids().into_values().collect();
+        let (download, install) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+        agent
+            .put_job(&download, json!({ "operation": "download", "updates": updates }))
+            .is(201);
+        agent.finish(&download);
+        agent.machine.close_gate();
+        agent
+            .put_job(&install, json!({ "operation": "install", "updates": updates }))
+            .is(201);
+        let mut events = agent.events(&install);
+        events.until("the gate", |_, data| data["phase"] == "configuring");
+        (agent, install, events)
     }
 
     /// Starts it, and waits until it says that it is ready.

@@ -7,29 +7,9 @@ use wua_sandbox::Fault;
 use crate::api::{Agent, Door, patiently};
 use crate::harness::Machine;
 
-fn begun_at_the_gate() -> (Agent, String) {
-    let machine = Machine::new(2, &[Fault::Slow]);
-    machine.small_batches();
-    let agent = Agent::serve(machine);
-    let updates: Vec<String> = agent.ids().into_values().collect();
-    let (download, install) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-    agent
-        .put_job(&download, json!({ "operation": "download", "updates": updates }))
-        .is(201);
-    agent.finish(&download);
-    agent.machine.close_gate();
-    agent
-        .put_job(&install, json!({ "operation": "install", "updates": updates }))
-        .is(201);
-    agent
-        .events(&install)
-        .until("the gate", |_, data| data["phase"] == "configuring");
-    (agent, install)
-}
-
 #[test]
 fn a_job_goes_on_while_the_agent_is_stopped_and_its_snapshot_has_all_results() {
-    let (mut agent, job) = begun_at_the_gate();
+    let (mut agent, job, _) = Agent::at_the_gate();
     agent.stop();
     agent.machine.open_gate();
     agent.machine.wua(["attach", &job]).ends(0);
@@ -49,7 +29,7 @@ fn a_job_goes_on_while_the_agent_is_stopped_and_its_snapshot_has_all_results() {
 
 #[test]
 fn an_agent_that_was_killed_in_mid_job_finds_it_again() {
-    let (mut agent, job) = begun_at_the_gate();
+    let (mut agent, job, _) = Agent::at_the_gate();
     agent.kill();
     agent.start();
     let mut events = agent.events(&job);

@@ -125,21 +125,7 @@ fn what_cannot_be_begun_is_refused_at_once_and_may_be_tried_again() {
 
 #[test]
 fn a_job_stops_at_the_next_safe_point_when_it_is_asked_to() {
-    let machine = Machine::new(2, &[Fault::Slow]);
-    machine.small_batches();
-    let agent = Agent::serve(machine);
-    let updates: Vec<String> = agent.ids().into_values().collect();
-    let (download, install) = (id(), id());
-    agent
-        .put_job(&download, json!({ "operation": "download", "updates": updates }))
-        .is(201);
-    agent.finish(&download);
-    agent.machine.close_gate();
-    agent
-        .put_job(&install, json!({ "operation": "install", "updates": updates }))
-        .is(201);
-    let mut events = agent.events(&install);
-    events.until("the gate", |_, data| data["phase"] == "configuring");
+    let (agent, install, mut events) = Agent::at_the_gate();
     agent
         .call(Door::Read, "POST", &format!("/jobs/{install}/abort"), None)
         .refuses(403, "E_ACCESSDENIED");

@@ -66,36 +66,45 @@ impl DpkgDatabase {
     /// # Errors
     /// When a file cannot be read, or an entry of it is damaged; the error names the file and the entry.
     pub fn read(root: &Path) -> Result<Self, DpkgError> {
-        Self::read_with(root, || ())
+        Self::read_with(root, |_| ())
     }
 
-    /// Reads the database. `between` runs between the status file, the list of the journal, and the journal, for tests.
-    fn read_with(root: &Path, mut between: impl FnMut()) -> Result<Self, DpkgError> {
+    /// Reads the database. `before_reading` is told what is read next after the status file (the journal's folder, its files), for tests.
+    fn read_with(root: &Path, mut before_reading: impl FnMut(&Path)) -> Result<Self, DpkgError> {
         let admin = root.join("var/lib/dpkg");
-        let status = admin.join("status");
+        let (status, updates) = (admin.join("status"), admin.join("updates"));
         let mut merges = 0;
         loop {
             let before = identity(&status);
             let mut packages = HashMap::new();
             overlay(&mut packages, &status)?;
-            between();
-            let journal = journal_files(&admin.join("updates"))?;
-            between();
-            let laid_over = journal.iter().try_for_each(|file| overlay(&mut packages, file));
-            // dpkg writes a new status file from time to time, then removes its journal: what was read of either is then half of
-            // the story.
-            let is_gone = |error: &DpkgError| matches!(error, DpkgError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
-            let is_merged = identity(&status) != before || laid_over.as_ref().is_err_and(is_gone);
+            before_reading(&updates);
+            let journal = journal_files(&updates)?;
+            let mut read = 0;
+            for file in &journal {
+                before_reading(file);
+                match overlay(&mut packages, file) {
+                    Err(DpkgError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    }
+                    laid_over => {
+                        laid_over?;
+                        read += 1;
+                    }
+                }
+            }
+            // dpkg writes a new status file from time to time, then removes its journal, oldest first: what was read of either is
+            // then half of the story. Where it still removes after so many looks, nothing is missing: what is gone is in the status
+            // file, and what is left is what came last.
+            let is_merged = identity(&status) != before || read < journal.len();
             if merges < MERGES && is_merged {
                 merges += 1;
                 continue;
             }
-            laid_over?;
             let mut packages: Vec<_> = packages.into_values().collect();
             packages.sort_unstable_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
             let mut database = Self {
                 packages,
-                journal_files: journal.len(),
+                journal_files: read,
             };
             database.mark_automatic(&root.join("var/lib/apt/extended_states"))?;
             return Ok(database);
@@ -280,7 +289,7 @@ mod tests {
         let folder = tree(&entry("a", "amd64", "1", "ok installed"));
         let admin = folder.path().join("var/lib/dpkg");
         let mut merged = false;
-        let database = DpkgDatabase::read_with(folder.path(), || {
+        let database = DpkgDatabase::read_with(folder.path(), |_| {
             // What dpkg had written to its journal before, it writes to a new status file, and removes the journal.
             if !std::mem::replace(&mut merged, true) {
                 fs::write(admin.join("status-new"), entry("a", "amd64", "2", "ok installed")).unwrap();
@@ -295,15 +304,49 @@ mod tests {
         let folder = tree(&entry("a", "amd64", "2", "ok installed"));
         let journal = folder.path().join("var/lib/dpkg/updates/0000");
         fs::write(&journal, entry("a", "amd64", "2", "ok installed")).unwrap();
-        let mut looks = 0;
-        let database = DpkgDatabase::read_with(folder.path(), || {
-            looks += 1;
-            if looks == 2 {
+        let database = DpkgDatabase::read_with(folder.path(), |next| {
+            if next == journal {
                 fs::remove_file(&journal).unwrap();
             }
         });
         let database = database.unwrap();
         assert_eq!((database.packages().len(), database.journal_files()), (1, 0));
+    }
+
+    #[test]
+    fn a_journal_whose_removal_takes_longer_than_all_looks_is_no_fault() {
+        let folder =
+            tree(&(entry("a", "amd64", "9", "ok installed") + &entry("b", "amd64", "2", "ok installed")));
+        let updates = folder.path().join("var/lib/dpkg/updates");
+        let journal = 2 * MERGES;
+        for number in 0..journal {
+            let (name, version) = if number == 0 {
+                ("b", 2)
+            } else {
+                ("a", 9 * (number + 1) / journal)
+            };
+            fs::write(
+                updates.join(format!("{number:04}")),
+                entry(name, "amd64", &version.to_string(), "ok installed"),
+            )
+            .unwrap();
+        }
+        // Each time that the journal was listed, its oldest file goes just before it is read.
+        let (mut removed, mut is_listed) = (0, false);
+        let database = DpkgDatabase::read_with(folder.path(), |next| {
+            if std::mem::replace(&mut is_listed, next == updates) {
+                fs::remove_file(next).unwrap();
+                removed += 1;
+            }
+        });
+        assert!((MERGES..journal).contains(&removed), "{removed} removed");
+        let versions: Vec<_> = database
+            .unwrap()
+            .packages()
+            .iter()
+            .map(|package| package.version.clone())
+            .collect();
+        assert_eq!(versions, ["9", "2"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 use wua_types::HResult;
 
@@ -29,13 +30,16 @@ pub(crate) struct Body<T>(pub(crate) T);
 impl<S: Sync + Send, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let reading = axum::Json::from_request(request, state);
+        let reading = axum::Json::<Map<String, Value>>::from_request(request, state);
         let Ok(read) = tokio::time::timeout(SENDING, reading).await else {
             let status = StatusCode::REQUEST_TIMEOUT;
             return Err(not_understood(status, "its document did not come in time"));
         };
         match read {
-            Ok(axum::Json(value)) => Ok(Self(value)),
+            // By way of a map, since serde takes the values of a struct without their names, too.
+            Ok(axum::Json(document)) => serde_json::from_value(document.into())
+                .map(Self)
+                .map_err(|error| not_understood(StatusCode::BAD_REQUEST, error)),
             Err(rejection) => {
                 let status = match rejection.status() {
                     // One answer for a document that is none and for one that says nothing of ours.

@@ -95,7 +95,8 @@ struct TheirTerms {
 
 /// What they mean here; null where they take a key back.
 fn in_our_terms(terms: Value, now: &AutomaticSettings) -> Result<Map<String, Value>, Failure> {
-    let terms: TheirTerms = serde_json::from_value(terms)
+    let terms: TheirTerms = serde_json::from_value::<Map<String, Value>>(terms)
+        .and_then(|terms| serde_json::from_value(terms.into()))
         .map_err(|error| Failure::because(HResult::E_INVALIDARG, "the settings are not understood", error))?;
     let mut ours = PartialSettings::default();
     if let Some(day) = terms.scheduled_installation_day {

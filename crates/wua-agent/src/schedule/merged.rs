@@ -28,8 +28,32 @@ impl TryFrom<Map<String, Value>> for PartialSettings {
             let settings: AutomaticSettings =
                 serde_json::from_value(alone).map_err(|error| SettingsError::new(key, error.to_string()))?;
             settings.validate()?;
+            let understood = self::document(&settings).remove(key);
+            if understood.is_some_and(|understood| is_list_for_keys(value, &understood)) {
+                return Err(SettingsError::new(
+                    key,
+                    "a list stands where keys and values belong",
+                ));
+            }
         }
         Ok(Self(document))
+    }
+}
+
+/// Whether `written` has a list where `understood` has keys: serde takes the values of a struct without their names, too.
+fn is_list_for_keys(written: &Value, understood: &Value) -> bool {
+    match (written, understood) {
+        (Value::Array(_), Value::Object(_)) => true,
+        (Value::Array(written), Value::Array(understood)) => written
+            .iter()
+            .zip(understood)
+            .any(|(written, understood)| is_list_for_keys(written, understood)),
+        (Value::Object(written), Value::Object(understood)) => written.iter().any(|(key, value)| {
+            understood
+                .get(key)
+                .is_some_and(|understood| is_list_for_keys(value, understood))
+        }),
+        _ => false,
     }
 }
 

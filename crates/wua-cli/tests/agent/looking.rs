@@ -79,6 +79,7 @@ fn a_request_that_is_none_is_answered_by_a_problem_that_says_why() {
     plan(b"{\"operation\": 1}").refuses(400, "E_INVALIDARG");
     plan(b"{\"operation\": 1, \"updates\": []}").refuses(400, "WU_E_NO_UPDATE");
     plan(b"{\"operation\": 9, \"updates\": []}").refuses(400, "E_INVALIDARG");
+    plan(b"[1, []]").refuses(400, "E_INVALIDARG");
     // One byte too many: what the agent does not read any more would take its answer along.
     plan(&vec![b' '; (1 << 20) + 1]).refuses(413, "E_INVALIDARG");
     agent

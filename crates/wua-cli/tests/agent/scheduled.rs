@@ -98,6 +98,15 @@ fn settings_are_changed_through_the_agent_but_never_against_the_policy() {
     patch(Door::Control, json!({ "health_command": ["/bin/true"] })).refuses(400, "E_INVALIDARG");
     patch(Door::Control, json!({ "check_hours": 0 })).refuses(400, "E_INVALIDARG");
     patch(Door::Control, json!({ "check_hours": 6, "colour": "red" })).refuses(400, "E_INVALIDARG");
+    // Lists where the description has keys and values.
+    for (key, list) in [
+        ("automatic_updates", json!([null, null, null])),
+        ("restart", json!(["never", "04:00", 10, 3])),
+        ("windows", json!([[[], "03:00", 60]])),
+        ("holds", json!([["linux-*", "2099-12-24"]])),
+    ] {
+        patch(Door::Control, json!({ key: list })).refuses(400, "E_INVALIDARG");
+    }
     let settings = patch(Door::Control, json!({ "check_hours": 6 })).is(200);
     let of = |settings: &Value, key: &str| {
         let all = settings["settings"].as_array().expect("a list").clone();

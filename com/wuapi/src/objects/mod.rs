@@ -1,0 +1,33 @@
+//! The objects of the API: what each member does. One file an object, or a family of small ones.
+
+mod agent_info;
+mod lockdown;
+mod proxy;
+mod strings;
+
+pub use agent_info::WindowsUpdateAgentInfo;
+pub use proxy::WebProxy;
+pub use strings::StringCollection;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use windows_core::BSTR;
+use wua_types::HResult;
+
+use crate::fault::Answer;
+
+/// A place in a collection (wua.md 2.0 C).
+pub fn place(index: i32, count: usize) -> Answer<usize> {
+    usize::try_from(index).ok().filter(|place| *place < count).ok_or_else(|| HResult::WU_E_INVALIDINDEX.into())
+}
+
+/// Locks. A panic that poisoned the lock was answered where it happened; what it left is whole, as members change one thing.
+pub fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A text for a client.
+pub fn bstr(text: &str) -> BSTR {
+    // NULL and empty are the same to clients; some scripts compare with NULL.
+    if text.is_empty() { BSTR::new() } else { BSTR::from(text) }
+}

@@ -1,7 +1,7 @@
 //! The agent's resources as calls.
 
 use std::any::Any;
-use std::io::Read as _;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -9,22 +9,33 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
-use ureq::Agent;
+use serde_json::{Map, Value, json};
+use ureq::config::Config;
 use ureq::http::{Method, Request, Response};
+use ureq::unversioned::transport::TcpConnector;
+use ureq::{Agent, Error};
 use uuid::Uuid;
 use wua_job::{Job, JobBuilder, JobObserver, Told};
 use wua_types::api::{
     JobDocument, JobRequest, PlanDocument, PlanRequest, ProblemDocument, SettingsDocument, SystemDocument,
 };
-use wua_types::{SearchResult, Update, UpdateHistoryEntry, UpdateId};
+use wua_types::{HResult, SearchResult, Update, UpdateHistoryEntry, UpdateId, UpdateService};
 
+use crate::bridge::{BridgeFile, Loopback};
 use crate::error::ClientError;
 use crate::follow;
-use crate::socket::{NoResolver, SocketConnector};
+#[cfg(unix)]
+use crate::socket::SocketConnector;
+
+/// How long a bridge may take to accept a connection, and to take a request.
+const CONNECT: Duration = Duration::from_secs(5);
+const SEND: Duration = Duration::from_secs(30);
 
 /// How long the agent may be silent while it works on an answer; a search waits for its turn.
 const ANSWER: Duration = Duration::from_secs(330);
+
+/// How long the rest of an answer may take, once it has begun.
+const REST: Duration = Duration::from_secs(120);
 
 /// How long a stream may be silent: the agent says something every fifteen seconds.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -32,10 +43,33 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// The most bytes of an answer.
 const LONGEST: u64 = 256 << 20;
 
+/// The most bytes of a refusal.
+const LONGEST_PROBLEM: u64 = 1 << 20;
+
 /// A caller's connection to an agent.
 #[derive(Clone, Debug)]
 pub struct AgentClient {
     agent: Agent,
+    way: Way,
+}
+
+/// How an agent is reached.
+#[derive(Clone, Debug)]
+enum Way {
+    #[cfg(unix)]
+    Socket,
+    Bridge {
+        file: Arc<Path>,
+    },
+}
+
+/// What an answer is like, and with it how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A document, which may take its time to begin, and has then to come.
+    Document,
+    /// Events, which begin soon and may go on for hours, but are never silent for long.
+    Stream,
 }
 
 /// What a job is begun with.
@@ -70,17 +104,31 @@ pub struct History {
     pub entries: Vec<UpdateHistoryEntry>,
 }
 
+#[derive(serde::Deserialize)]
+struct Services {
+    services: Vec<UpdateService>,
+}
+
 impl AgentClient {
     /// A client of the agent that listens at the socket `path`. Connects with the first call.
+    #[cfg(unix)]
     pub fn new(path: &Path) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_recv_response(Some(ANSWER))
-            .timeout_per_read(Some(SILENCE))
-            .build();
         let connector = SocketConnector { path: path.into() };
         Self {
-            agent: Agent::with_parts(config, connector, NoResolver),
+            agent: Agent::with_parts(config(), connector, Loopback),
+            way: Way::Socket,
+        }
+    }
+
+    /// A client of the agent that `wua bridge` joins to this user's loopback address. `file` is the bridge's: JSON with `port` and
+    /// `token`, and `proof` where its answers have to carry one. It is read again with every request, so a bridge that is started
+    /// later, or again, is found. Works where there are no Unix sockets.
+    ///
+    /// A bridge that cannot be found or reached is [`ClientError::NotThere`]. Connecting takes five seconds at the most.
+    pub fn through_bridge(file: &Path) -> Self {
+        Self {
+            agent: Agent::with_parts(config(), TcpConnector::default(), Loopback),
+            way: Way::Bridge { file: file.into() },
         }
     }
 
@@ -108,6 +156,15 @@ impl AgentClient {
         self.get(&format!("/updates/{id}"))
     }
 
+    /// Hides an update, or brings it back.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `E_ACCESSDENIED`, `WU_E_ITEMNOTFOUND`, and `WU_E_DS_DECLINENOTALLOWED` for what is mandatory or
+    /// has a deadline.
+    pub fn set_hidden(&self, id: UpdateId, hidden: bool) -> Result<(), ClientError> {
+        self.put(&format!("/updates/{id}/hidden"), &json!({ "hidden": hidden }))
+    }
+
     /// Plans; touches nothing.
     ///
     /// # Errors
@@ -125,6 +182,24 @@ impl AgentClient {
             "/history?criteria={}&start={start}&count={count}",
             encoded(criteria)
         ))
+    }
+
+    /// Who offers updates.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system).
+    pub fn services(&self) -> Result<Vec<UpdateService>, ClientError> {
+        let Services { services } = self.get("/services")?;
+        Ok(services)
+    }
+
+    /// Lets automatic updates use a service, or not (`RegisterServiceWithAU`, `UnregisterServiceWithAU`).
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `E_ACCESSDENIED`, `WU_E_DS_UNKNOWNSERVICE`.
+    pub fn register_service_with_au(&self, id: Uuid, registered: bool) -> Result<(), ClientError> {
+        let wish = json!({ "registered": registered });
+        self.put(&format!("/services/{id}/automatic"), &wish)
     }
 
     /// What is done by itself, and what will happen next.
@@ -243,40 +318,114 @@ impl AgentClient {
         understood(&self.send(method, path, Some(body))?)
     }
 
+    fn put(&self, path: &str, wish: &Value) -> Result<(), ClientError> {
+        self.send(Method::PUT, path, Some(wish.to_string().into_bytes()))
+            .map(drop)
+    }
+
     fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>, ClientError> {
-        let response = self.request(method, path, body)?;
-        let mut text = Vec::new();
-        response
-            .into_body()
-            .into_reader()
-            .take(LONGEST)
-            .read_to_end(&mut text)
-            .map_err(|error| ClientError::NotThere(error.to_string()))?;
-        Ok(text)
+        let response = self.request(Kind::Document, method, path, body)?;
+        whole(response.into_body().into_reader(), LONGEST)
     }
 
     /// Sends a request. An answer that is a problem is an error.
     pub(crate) fn request(
         &self,
+        kind: Kind,
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Response<ureq::Body>, ClientError> {
-        let mut request = Request::builder().method(method).uri(format!("http://wua{path}"));
+        let bridge = match &self.way {
+            #[cfg(unix)]
+            Way::Socket => None,
+            Way::Bridge { file } => Some(BridgeFile::read(file)?),
+        };
+        let authority = bridge
+            .as_ref()
+            .map_or_else(|| "wua".into(), BridgeFile::authority);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{authority}{path}"));
+        if let Some(bridge) = &bridge {
+            request = request.header("authorization", bridge.authorization());
+        }
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
         let request = request.body(body.unwrap_or_default()).map_err(not_understood)?;
-        let mut response = self
-            .agent
-            .run(request)
-            .map_err(|error| ClientError::NotThere(error.to_string()))?;
+        let timed = self.agent.configure_request(request);
+        let timed = match kind {
+            Kind::Document => timed
+                .timeout_recv_response(Some(ANSWER))
+                .timeout_recv_body(Some(REST)),
+            Kind::Stream => timed
+                .timeout_recv_response(Some(SILENCE))
+                .timeout_per_read(Some(SILENCE)),
+        };
+        let response = self.agent.run(timed.build()).map_err(failed)?;
+        if let Some(bridge) = &bridge {
+            bridge.check(response.headers())?;
+        }
         if response.status().is_success() {
             return Ok(response);
         }
-        let text = response.body_mut().read_to_vec().map_err(not_understood)?;
-        let problem: ProblemDocument = serde_json::from_slice(&text).map_err(not_understood)?;
+        let text = whole(response.into_body().into_reader(), LONGEST_PROBLEM)?;
+        let problem: ProblemDocument = understood(&text)?;
+        // The bridge is there, and says that the agent is not.
+        if bridge.is_some() && problem.hresult == HResult::WU_E_SERVICE_STOP {
+            return Err(ClientError::NotThere(problem.detail));
+        }
         Err(ClientError::Problem(Box::new(problem)))
+    }
+}
+
+/// What holds for every request. Nothing of it comes from the environment, such as a proxy; nobody is sent elsewhere.
+fn config() -> Config {
+    Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .max_response_header_size(64 * 1024)
+        .timeout_connect(Some(CONNECT))
+        .timeout_send_request(Some(SEND))
+        .timeout_send_body(Some(SEND))
+        .build()
+}
+
+/// An answer, whole: not longer than `limit`, and not taking longer than its time even where every part of it comes in time.
+fn whole(from: impl Read, limit: u64) -> Result<Vec<u8>, ClientError> {
+    let begun = Instant::now();
+    let (mut from, mut text, mut part) = (from.take(limit + 1), Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        match from.read(&mut part) {
+            Ok(0) => break,
+            Ok(length) => text.extend_from_slice(&part[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(ClientError::NotThere(error.to_string())),
+        }
+        if begun.elapsed() > REST {
+            return Err(ClientError::NotThere(
+                "the rest of its answer takes too long".into(),
+            ));
+        }
+    }
+    if text.len() as u64 > limit {
+        return Err(ClientError::NotUnderstood(format!(
+            "it is longer than {limit} bytes"
+        )));
+    }
+    Ok(text)
+}
+
+/// A connection that fails, or speaks no HTTP.
+fn failed(error: Error) -> ClientError {
+    match error {
+        Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) | Error::TooManyRedirects => {
+            not_understood(error)
+        }
+        error => ClientError::NotThere(error.to_string()),
     }
 }
 

@@ -12,7 +12,7 @@ use wua_types::api::{JobDocument, ProblemDocument};
 use wua_types::event::AnyProgress;
 use wua_types::{EventLine, HResult, JobEvent, OperationResultCode, Phase, UpdateResult as _, WaitingFor};
 
-use crate::client::AgentClient;
+use crate::client::{AgentClient, Kind};
 use crate::error::ClientError;
 
 /// How long an agent that went away is waited for (rule R29).
@@ -84,14 +84,18 @@ struct Heard<'a, K: Told> {
 impl<K: Told> Heard<'_, K> {
     /// Listens to one stream; how the job ended, or nothing where the stream ended before it.
     fn listen(&mut self, client: &AgentClient, id: Uuid) -> Result<Option<Ending>, ClientError> {
-        let response = client.request(Method::GET, &format!("/jobs/{id}/events"), None)?;
+        let response = client.request(Kind::Stream, Method::GET, &format!("/jobs/{id}/events"), None)?;
         let mut lines = BufReader::new(response.into_body().into_reader());
         let (mut name, mut data) = (String::new(), String::new());
         loop {
             let mut line = String::new();
             let read = lines.by_ref().take(LONGEST).read_line(&mut line);
-            if read.map_err(|error| ClientError::NotThere(error.to_string()))? == 0 {
+            let read = read.map_err(|error| ClientError::NotThere(error.to_string()))?;
+            if read == 0 {
                 return Ok(None);
+            }
+            if (read + data.len()) as u64 >= LONGEST {
+                return Err(ClientError::NotUnderstood("an event is too long".into()));
             }
             match line.trim_end_matches(['\r', '\n']) {
                 "" => {

@@ -5,9 +5,6 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use ureq::Error;
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
@@ -34,18 +31,6 @@ impl Connector for SocketConnector {
     }
 }
 
-/// An address of no network, so that none is asked.
-#[derive(Debug)]
-pub(crate) struct NoResolver;
-
-impl Resolver for NoResolver {
-    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let mut addresses = self.empty();
-        addresses.push(([127, 0, 0, 1], 0).into());
-        Ok(addresses)
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct SocketTransport {
     stream: UnixStream,
@@ -59,12 +44,21 @@ fn told(error: io::Error, timeout: NextTimeout) -> Error {
     }
 }
 
+/// Time that is used up is not stretched by another read.
+fn left(timeout: NextTimeout) -> Result<NextTimeout, Error> {
+    if timeout.after.is_zero() {
+        return Err(Error::Timeout(timeout.reason));
+    }
+    Ok(timeout)
+}
+
 impl Transport for SocketTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = left(timeout.for_write())?;
         self.stream
             .set_write_timeout(timeout.not_zero().map(|limit| *limit))?;
         let output = &self.buffers.output()[..amount];
@@ -74,6 +68,7 @@ impl Transport for SocketTransport {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = left(timeout.for_read())?;
         self.stream
             .set_read_timeout(timeout.not_zero().map(|limit| *limit))?;
         let input = self.buffers.input_append_buf();

@@ -37,7 +37,8 @@ impl Bell {
         self.end = None;
     }
 
-    pub(crate) fn wait(&self) {
+    /// Waits until it rings. Whether it was for the process's end.
+    pub(crate) fn wait(&self) -> bool {
         let mut descriptors: Vec<_> = self
             .files
             .iter()
@@ -45,11 +46,13 @@ impl Bell {
             .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
             .collect();
         wait_for(&mut descriptors);
+        let has_ended = self.end.is_some() && descriptors.last().is_some_and(|end| !end.revents().is_empty());
         if let Some(files) = &self.files {
             let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
             let mut events = inotify::Reader::new(files, &mut buffer);
             while events.next().is_ok() {}
         }
+        has_ended
     }
 }
 

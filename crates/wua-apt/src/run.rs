@@ -264,11 +264,10 @@ impl Run {
             if over {
                 return Ok(self.exit_status());
             }
-            if !self.leader_lives() {
-                // Only survivors are waited for.
+            if bell.wait() {
+                // From now on only survivors are waited for.
                 bell.ignore_end();
             }
-            bell.wait();
         }
     }
 

@@ -164,6 +164,7 @@ impl Front {
             request,
             updates,
             observer: Some(observer),
+            async_state: None,
         })?)
     }
 

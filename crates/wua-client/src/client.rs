@@ -1,5 +1,6 @@
 //! The agent's resources as calls.
 
+use std::any::Any;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -81,6 +82,8 @@ pub struct Begin<K: wua_job::JobKind> {
     pub updates: Arc<[Update]>,
     /// Who is told.
     pub observer: Option<Box<dyn JobObserver<K>>>,
+    /// What the caller gives along (rule R28).
+    pub async_state: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl<K: wua_job::JobKind> std::fmt::Debug for Begin<K> {
@@ -261,7 +264,8 @@ impl AgentClient {
                 answer => break answer?,
             }
         };
-        self.join(begin.id, known.operation, begin.updates, begin.observer)
+        let builder = JobBuilder::new(begin.id, known.operation, begin.updates);
+        self.join(builder.observer(begin.observer).async_state(begin.async_state))
     }
 
     /// Follows a job that somebody began.
@@ -279,19 +283,12 @@ impl AgentClient {
             .into_iter()
             .map(wua_types::StartedUpdate::into_update)
             .collect();
-        self.join(id, known.operation, updates, observer)
+        self.join(JobBuilder::new(id, known.operation, updates).observer(observer))
     }
 
-    fn join<K: Told>(
-        &self,
-        id: Uuid,
-        operation: wua_types::Operation,
-        updates: Arc<[Update]>,
-        observer: Option<Box<dyn JobObserver<K>>>,
-    ) -> Result<Job<K>, ClientError> {
-        let (job, feed, release) = JobBuilder::<K>::new(id, operation, updates)
-            .observer(observer)
-            .start()?;
+    fn join<K: Told>(&self, builder: JobBuilder<K>) -> Result<Job<K>, ClientError> {
+        let (job, feed, release) = builder.start()?;
+        let id = job.id();
         let client = self.clone();
         feed.on_abort(move || {
             if let Err(error) = client.request_abort(id) {

@@ -496,12 +496,14 @@ impl BatchContext for Reporter<'_> {
     }
 
     fn waiting(&mut self, what: Option<WaitingFor>) {
+        self.state.publish_when_due();
         let mut voice = self.voice.lock();
         voice.meter.waiting(what);
         voice.show();
     }
 
     fn stage(&mut self, stage: Option<Stage>) {
+        self.state.publish_when_due();
         let mut voice = self.voice.lock();
         let now = voice.now();
         voice.timeline.stage(now, stage);

@@ -92,6 +92,8 @@ pub fn revive(machine: &Arc<Machine>, job: Uuid) -> Result<Revival, Failure> {
     let Some((operation, false)) = state.operation(job).map_err(unreadable)? else {
         return Ok(Revival::Over);
     };
+    // The results that a killed keeper recorded last, nobody else may know of yet.
+    state.publish_or_log();
     let folder = machine.folders.job(job);
     if let Err(error) = Order::read(&folder.order())
         && !put_order_back(&state, &folder, job).map_err(unreadable)?

@@ -1,8 +1,8 @@
 //! What wua remembers of a machine: flags of updates, what was installed and can be taken back, history.
 //!
-//! The truth is in a database that only its owner can read or write. After each change its public part is published as a
-//! plain file, by rename, for everybody else: a reader without rights can open neither a database in WAL mode nor a hot
-//! journal (design.md, Choices).
+//! The truth is in a database that only its owner can read or write. After each change (results of a running job: a second later)
+//! its public part is published as a plain file, by rename, for everybody else: a reader without rights can open neither a
+//! database in WAL mode nor a hot journal (design.md, Choices).
 
 mod durations;
 mod layout;
@@ -11,6 +11,7 @@ mod public;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
@@ -21,6 +22,9 @@ use wua_types::{HResult, Update, UpdateHistoryEntry, UpdateId};
 use self::layout::VERSION;
 pub use self::public::PublicState;
 use crate::handler::InstalledUpdate;
+
+/// How long everybody may not know of a job's results while it runs.
+const PUBLIC_LAG: Duration = Duration::from_secs(1);
 
 /// Why the state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +130,8 @@ pub struct State {
     database: Connection,
     path: PathBuf,
     public: PathBuf,
+    /// Since when results are recorded that everybody may read and nobody can yet.
+    behind_since: Option<Instant>,
 }
 
 impl State {
@@ -220,7 +226,7 @@ impl State {
     ) -> Result<(), StateError> {
         let id = entry.update_identity.update_id.to_string();
         let text = json(entry);
-        self.change(|change| {
+        self.change_privately(|change| {
             change.execute(
                 "INSERT INTO history (update_id, job, entry) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
                      SELECT 1 FROM history WHERE job = ?2 AND update_id = ?1 AND json_extract(entry, '$.title') = ?4)",
@@ -239,7 +245,30 @@ impl State {
                 }
             }
             Ok(())
-        })
+        })?;
+        self.behind_since.get_or_insert_with(Instant::now);
+        self.publish_when_due();
+        Ok(())
+    }
+
+    /// Tells everybody of the results recorded since they were last told, if that is a while ago: a job's results come in bursts, and
+    /// each time all of the state is written anew. The next other change tells them in any case.
+    pub(crate) fn publish_when_due(&mut self) {
+        let is_due = self
+            .behind_since
+            .is_some_and(|since| since.elapsed() >= PUBLIC_LAG);
+        if is_due {
+            self.publish_or_log();
+        }
+    }
+
+    /// Tells everybody of all that is recorded.
+    pub(crate) fn publish_or_log(&mut self) {
+        self.behind_since = None;
+        // The change is made, so its caller must not make it again; what everybody reads is behind until the next one.
+        if let Err(error) = self.publish() {
+            tracing::error!(%error, "the public state is not up to date");
+        }
     }
 
     /// Remembers an update as installed, without a result: it failed, and is there all the same.
@@ -290,10 +319,7 @@ impl State {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), StateError> {
         self.change_privately(work)?;
-        // The change is made, so its caller must not make it again; what everybody reads is behind until the next one.
-        if let Err(error) = self.publish() {
-            tracing::error!(%error, "the public state is not up to date");
-        }
+        self.publish_or_log();
         Ok(())
     }
 
@@ -442,7 +468,7 @@ mod tests {
 
     use super::*;
     use crate::folders::Folders;
-    use wua_types::UpdateIdentity;
+    use wua_types::{OperationResultCode, ServerSelection, UpdateIdentity, UpdateOperation};
 
     fn folders() -> (tempfile::TempDir, Folders) {
         let folder = tempfile::tempdir().expect("temporary folder");
@@ -473,6 +499,57 @@ mod tests {
             (mode(folders.database()), mode(folders.public_state())),
             (0o600, 0o644)
         );
+    }
+
+    fn entry(number: u128) -> UpdateHistoryEntry {
+        UpdateHistoryEntry {
+            job: Uuid::nil(),
+            operation: UpdateOperation::Installation,
+            update_identity: UpdateIdentity {
+                update_id: id(number),
+                revision_number: 1,
+            },
+            title: format!("harbour {number}"),
+            description: String::new(),
+            result_code: OperationResultCode::Succeeded,
+            hresult: HResult::S_OK,
+            unmapped_result_code: 0,
+            date: Timestamp::now(),
+            message: String::new(),
+            reboot_required: false,
+            client_application_id: String::new(),
+            user_id: 0,
+            server_selection: ServerSelection::Others,
+            service_id: Uuid::nil(),
+            kept_configuration: Vec::new(),
+            support_url: None,
+            categories: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn results_are_told_to_readers_without_rights_together_and_soon() {
+        let (_folder, folders) = folders();
+        let mut state = State::open(&folders).expect("opens");
+        let told = || {
+            let text = fs::read(folders.public_state()).unwrap_or_default();
+            serde_json::from_slice(&text).map_or(0, |public: PublicState| public.history.len())
+        };
+        for number in 1..=3 {
+            state.record(&entry(number), Consequence::None).expect("recorded");
+            state.publish_when_due();
+        }
+        assert_eq!(
+            told(),
+            0,
+            "the state is not written anew for each of many results"
+        );
+        state.behind_since = Instant::now().checked_sub(PUBLIC_LAG);
+        state.publish_when_due();
+        assert_eq!(told(), 3);
+        state.record(&entry(4), Consequence::None).expect("recorded");
+        state.end(Uuid::nil()).expect("ended");
+        assert_eq!(told(), 4, "the end of a job tells of the rest");
     }
 
     #[test]

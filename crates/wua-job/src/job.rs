@@ -1,7 +1,7 @@
 //! A job as its callers see it: how far it is, how it ended, and the wishes one can have.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,18 @@ pub enum Change<K: JobKind> {
     Completed,
     /// The time is over, and there is nothing newer yet.
     TimedOut,
+}
+
+/// A callback whose work is done by another thread; see [`Job::lend_callback`].
+#[derive(Debug)]
+pub struct LentCallback<'a, K: JobKind> {
+    job: &'a Job<K>,
+}
+
+impl<K: JobKind> Drop for LentCallback<'_, K> {
+    fn drop(&mut self) {
+        *self.job.lent() = None;
+    }
 }
 
 /// What [`Job::clean_up`] did.
@@ -191,8 +203,22 @@ impl<K: JobKind> Job<K> {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    fn is_inside_a_callback(&self) -> bool {
-        self.shared.notifier.get() == Some(&thread::current().id())
+    /// Whether this is called from inside one of the job's callbacks: on the job's own thread, or on one that it was
+    /// [lent](Self::lend_callback) to.
+    pub fn is_inside_a_callback(&self) -> bool {
+        let here = thread::current().id();
+        self.shared.notifier.get() == Some(&here) || *self.lent() == Some(here)
+    }
+
+    /// Says that `thread` does the work of the running callback: an observer that hands each call over to a thread of its client, and
+    /// waits for it, says so, lest the client's [`end`](Self::end) there wait for its own callback. Holds until the guard is dropped.
+    pub fn lend_callback(&self, thread: thread::ThreadId) -> LentCallback<'_, K> {
+        *self.lent() = Some(thread);
+        LentCallback { job: self }
+    }
+
+    fn lent(&self) -> MutexGuard<'_, Option<thread::ThreadId>> {
+        self.shared.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until there is no observer, at most until `patience` after completion; tells whether it is so.
@@ -262,6 +288,26 @@ mod tests {
         assert_eq!(outcome.hresult, wua_types::HResult::WU_E_UNEXPECTED);
         assert!(!matches!(job.shared.lock().callbacks, Callbacks::Released));
         drop(go);
+        assert_eq!(job.clean_up(), CleanUp::Done);
+    }
+
+    #[test]
+    fn r22_end_on_the_thread_that_does_the_callbacks_work_does_not_wait_for_that_callback() {
+        let (send, calls) = channel::<std::sync::mpsc::Sender<()>>();
+        let client = thread::current().id();
+        let job = completed(move |job| {
+            let _lent = job.lend_callback(client);
+            let (done, is_done) = channel();
+            send.send(done).expect("the client listens");
+            is_done.recv().expect("the client answers");
+        });
+        let done = calls.recv().expect("the callback came here");
+        assert!(job.end_with_patience(Duration::MAX).is_ok());
+        assert_eq!(job.clean_up(), CleanUp::MarkedForDisconnect);
+        done.send(()).expect("the callback waits");
+        while job.is_inside_a_callback() {
+            thread::yield_now();
+        }
         assert_eq!(job.clean_up(), CleanUp::Done);
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Shared<K: JobKind> {
     pub(crate) outcome: OnceLock<Arc<K::Outcome>>,
     /// The thread that calls the observer, where there is one.
     pub(crate) notifier: OnceLock<ThreadId>,
+    /// The thread that does the observer's work for it while a call runs.
+    pub(crate) lent: Mutex<Option<ThreadId>>,
     state: Mutex<State<K>>,
     changed: Condvar,
 }
@@ -85,6 +87,7 @@ impl<K: JobKind> Shared<K> {
             updates,
             outcome: OnceLock::new(),
             notifier: OnceLock::new(),
+            lent: Mutex::new(None),
             state: Mutex::new(state),
             changed: Condvar::new(),
         }

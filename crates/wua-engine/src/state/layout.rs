@@ -182,6 +182,7 @@ impl State {
             database,
             path,
             public: folders.public_state(),
+            behind_since: None,
         })
     }
 }

@@ -153,6 +153,13 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value_t = 0)]
         port: u16,
     },
+    /// Let your programs that have no Unix sockets, such as those under Wine, reach the agent, with your rights, until Ctrl-C
+    Bridge {
+        /// Where to say port and token; only you can read it, and it is removed at the end. Without this
+        /// `$XDG_RUNTIME_DIR/wua/bridge.json`, or `~/.cache/wua/bridge.json` where there is no such folder
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Carry out a job; started by wua itself
     #[command(subcommand, hide = true)]
     Job(JobCommand),

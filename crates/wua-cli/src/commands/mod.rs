@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 pub(crate) mod agent;
+pub(crate) mod bridge;
 pub(crate) mod choosing;
 pub(crate) mod codes;
 pub(crate) mod demo;

@@ -36,6 +36,7 @@ macro_rules! classes {
 }
 
 classes! {
+    0x13639463_00db_4646_803d_528026140d88 UpdateColl UpdateCollection: objects::UpdateCollection::default();
     0x72c97d74_7c3b_40ae_b77d_abdb22eba6fb StringColl StringCollection: objects::StringCollection::default();
     0x650503cf_9108_4ddc_a2ce_6c2341e1c582 WebProxy WebProxy: objects::WebProxy::default();
     0xc2e88c2f_6f5b_4aaa_894b_55c847ad3a2d AgentInfo WindowsUpdateAgentInfo: objects::WindowsUpdateAgentInfo::default();

@@ -6,6 +6,7 @@
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+mod agent;
 mod api;
 mod border;
 mod classes;

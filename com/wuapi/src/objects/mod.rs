@@ -1,13 +1,24 @@
 //! The objects of the API: what each member does. One file an object, or a family of small ones.
 
 mod agent_info;
+mod category;
+mod collection;
 mod lockdown;
 mod proxy;
+mod search_result;
+mod small;
 mod strings;
+mod update;
+mod updates;
 
 pub use agent_info::WindowsUpdateAgentInfo;
+pub use category::CategoryCollection;
 pub use proxy::WebProxy;
+pub use search_result::SearchResult;
+pub use small::{DownloadContentCollection, InstallationBehavior, UpdateExceptionCollection, UpdateIdentity};
 pub use strings::StringCollection;
+pub use update::{Found, Update};
+pub use updates::UpdateCollection;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

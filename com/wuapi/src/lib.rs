@@ -13,6 +13,8 @@ mod classes;
 mod dispatch;
 mod enumerator;
 mod fault;
+mod git;
+mod jobs;
 mod module;
 mod objects;
 mod registration;

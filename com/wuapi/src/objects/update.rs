@@ -92,7 +92,7 @@ impl Update {
         agent::live(self.root, &self.facts)
     }
 
-    fn strings<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Answer<IStringCollection> {
+    fn strings(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Answer<IStringCollection> {
         Ok(StringCollection::read_only(texts))
     }
 
@@ -199,7 +199,7 @@ impl IUpdate_Impl for Update_Impl {
     }
 
     fn languages(&self) -> Answer<IStringCollection> {
-        Update::strings::<&str>([])
+        Ok(StringCollection::nothing())
     }
 
     fn last_deployment_change_time(&self) -> Answer<f64> {
@@ -268,7 +268,7 @@ impl IUpdate_Impl for Update_Impl {
     }
 
     fn uninstallation_steps(&self) -> Answer<IStringCollection> {
-        Update::strings::<&str>([])
+        Ok(StringCollection::nothing())
     }
 
     fn kb_article_ids(&self) -> Answer<IStringCollection> {

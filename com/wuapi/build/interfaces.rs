@@ -18,7 +18,6 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("IUpdateInstaller", "ParentWindow"),
     ("IUpdateInstaller", "Updates"),
     ("IUpdateServiceRegistration", "Service"),
-    ("IUpdateSession", "WebProxy"),
     ("IWebProxy", "BypassList"),
 ];
 

@@ -36,9 +36,18 @@ macro_rules! classes {
 }
 
 classes! {
+    0x4cb43d7f_7eee_4906_8698_60da1c38f2fe Session UpdateSession: objects::UpdateSession::default();
+    0xb699e5e8_67ff_4177_88b0_3684a3388bfb Searcher UpdateSearcher: objects::UpdateSearcher::default();
+    0x5baf654a_5a07_4264_a255_9ff54c7151e7 Downloader UpdateDownloader: objects::UpdateDownloader::default();
+    0xd2e0fe7f_d23e_48e1_93c0_6fa8cc346474 Installer UpdateInstaller: objects::UpdateInstaller::default();
+    0x13639463_00db_4646_803d_528026140d88 UpdateColl UpdateCollection: objects::UpdateCollection::default();
     0x72c97d74_7c3b_40ae_b77d_abdb22eba6fb StringColl StringCollection: objects::StringCollection::default();
     0x650503cf_9108_4ddc_a2ce_6c2341e1c582 WebProxy WebProxy: objects::WebProxy::default();
+    0xc01b9ba0_bea7_41ba_b604_d0a36f469133 SystemInfo SystemInformation: objects::SystemInformation::default();
     0xc2e88c2f_6f5b_4aaa_894b_55c847ad3a2d AgentInfo WindowsUpdateAgentInfo: objects::WindowsUpdateAgentInfo::default();
+    0xbfe18e9c_6d87_4450_b37c_e02f0b373803 AutoUpdate AutomaticUpdates: objects::AutomaticUpdates::default();
+    0xf8d253d9_89a4_4daa_87b6_1168369f0b21 ServiceManager UpdateServiceManager: objects::UpdateServiceManager::default();
+    0x317e92fc_1679_46fd_a0b5_f08914dd8623 InstallationAgent InstallationAgent: objects::InstallationAgent::default();
 }
 
 /// The class of an id.

@@ -5,9 +5,11 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 
 use windows::Win32::Foundation::{
-    DISP_E_BADINDEX, DISP_E_EXCEPTION, DISP_E_UNKNOWNINTERFACE, E_INVALIDARG, E_POINTER, S_OK,
+    DISP_E_BADINDEX, DISP_E_EXCEPTION, DISP_E_MEMBERNOTFOUND, DISP_E_UNKNOWNINTERFACE, E_INVALIDARG, E_POINTER,
 };
-use windows::Win32::System::Com::{DISPATCH_FLAGS, DISPPARAMS, EXCEPINFO, IDispatch_Vtbl, ITypeInfo};
+use windows::Win32::System::Com::{
+    DISPATCH_FLAGS, DISPATCH_PROPERTYPUT, DISPATCH_PROPERTYPUTREF, DISPPARAMS, EXCEPINFO, IDispatch_Vtbl, ITypeInfo,
+};
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, GUID, HRESULT, IUnknown_Vtbl, IUnknownImpl, Interface, PCWSTR};
 use wua_types::HResult;
@@ -120,21 +122,28 @@ unsafe extern "system" fn invoke<T: Scripted>(
     };
     fault::recall();
     let mut raised = EXCEPINFO::default();
-    // SAFETY: `this` points to the vtable of the interface that `info` describes, as an object's only scripted vtable is its
-    // newest interface's; the other arguments are the caller's, under the contract of IDispatch, which is the same.
-    let code = unsafe {
-        (info.vtable().Invoke)(
-            info.as_raw(),
-            this,
-            member,
-            flags,
-            parameters.cast_mut(),
-            result,
-            &mut raised,
-            wrong_argument,
-        )
+    let mut call = |flags| {
+        // SAFETY: `this` points to the vtable of the interface that `info` describes, as an object's only scripted vtable is its
+        // newest interface's; the other arguments are the caller's, under the contract of IDispatch, which is the same.
+        unsafe {
+            (info.vtable().Invoke)(
+                info.as_raw(),
+                this,
+                member,
+                flags,
+                parameters.cast_mut(),
+                result,
+                &mut raised,
+                wrong_argument,
+            )
+        }
     };
-    if code == S_OK || code != DISP_E_EXCEPTION {
+    let mut code = call(flags);
+    // `Set x.Updates = y` in a script asks for a put by reference, which no property here tells from a put.
+    if code == DISP_E_MEMBERNOTFOUND && flags.contains(DISPATCH_PROPERTYPUTREF) {
+        code = call(DISPATCH_PROPERTYPUT);
+    }
+    if code != DISP_E_EXCEPTION {
         return code;
     }
     // SAFETY: NULL or writable, by the contract of IDispatch.

@@ -63,6 +63,12 @@ impl From<wua_job::JobError> for Fault {
     }
 }
 
+impl From<wua_client::ClientError> for Fault {
+    fn from(error: wua_client::ClientError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
 thread_local! {
     /// The last failure on this thread. A vtable method can only answer a number; `Invoke`, which calls it, takes the words here.
     static LAST: RefCell<Option<Fault>> = const { RefCell::new(None) };

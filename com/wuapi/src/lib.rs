@@ -6,12 +6,15 @@
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+mod agent;
 mod api;
 mod border;
 mod classes;
 mod dispatch;
 mod enumerator;
 mod fault;
+mod git;
+mod jobs;
 mod module;
 mod objects;
 mod registration;

@@ -37,6 +37,26 @@ impl Lease {
     }
 }
 
+/// Facts of an object that only tells them, with the object's lease.
+#[derive(Debug)]
+pub struct Leased<T> {
+    facts: T,
+    _lease: Lease,
+}
+
+impl<T> From<T> for Leased<T> {
+    fn from(facts: T) -> Self {
+        Self { facts, _lease: Lease::default() }
+    }
+}
+
+impl<T> std::ops::Deref for Leased<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.facts
+    }
+}
+
 /// Whether anything of ours is still in use.
 pub fn is_in_use() -> bool {
     LEASES.load(Ordering::Relaxed) > 0

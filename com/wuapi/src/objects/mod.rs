@@ -1,13 +1,43 @@
 //! The objects of the API: what each member does. One file an object, or a family of small ones.
 
 mod agent_info;
+mod automatic_updates;
+mod category;
+mod client_id;
+mod collection;
+mod downloader;
+mod history;
+mod installer;
 mod lockdown;
 mod proxy;
+mod search_result;
+mod searcher;
+mod service;
+mod service_manager;
+mod session;
+mod settings;
+mod small;
 mod strings;
+mod system;
+mod update;
+mod updates;
+mod wanted;
 
 pub use agent_info::WindowsUpdateAgentInfo;
+pub use automatic_updates::AutomaticUpdates;
+pub use category::CategoryCollection;
+pub use downloader::{DownloadSnapshot, UpdateDownloader};
+pub use installer::{InstallSnapshot, UpdateInstaller};
 pub use proxy::WebProxy;
+pub use search_result::SearchResult;
+pub use searcher::{SearchSnapshot, UpdateSearcher};
+pub use service_manager::UpdateServiceManager;
+pub use session::UpdateSession;
+pub use small::{DownloadContentCollection, InstallationBehavior, UpdateExceptionCollection, UpdateIdentity};
 pub use strings::StringCollection;
+pub use system::{InstallationAgent, SystemInformation};
+pub use update::{Found, Update};
+pub use updates::UpdateCollection;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

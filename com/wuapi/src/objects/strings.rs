@@ -32,6 +32,11 @@ impl StringCollection {
         Self { texts: Mutex::new(texts), read_only: true, ..Self::default() }.into()
     }
 
+    /// A member that has no texts.
+    pub fn nothing() -> IStringCollection {
+        Self::read_only(std::iter::empty::<&str>())
+    }
+
     /// What it holds now.
     pub fn texts(&self) -> Vec<Text> {
         lock(&self.texts).clone()

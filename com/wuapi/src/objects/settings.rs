@@ -43,7 +43,7 @@ impl State {
         })
     }
 
-    /// What differs, in the agent's own words.
+    /// What differs, as the agent takes wishes in the API's terms.
     fn wishes(&self) -> Map<String, Value> {
         let (read, wanted) = (&self.read, &self.wanted);
         let mut wishes = Map::new();
@@ -63,7 +63,7 @@ impl State {
             read.scheduled_installation_time != wanted.scheduled_installation_time,
             wanted.scheduled_installation_time,
         );
-        wishes
+        if wishes.is_empty() { wishes } else { Map::from_iter([("automatic_updates".into(), wishes.into())]) }
     }
 }
 

@@ -1,0 +1,1 @@
+int install_one(); int install_one(){return 1;}

@@ -14,6 +14,7 @@ mod report;
 mod screen;
 mod selection;
 mod text;
+mod wine;
 
 use std::process::ExitCode;
 
@@ -25,7 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::arguments::{AgentCommand, Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
 use crate::commands::{
     act, agent, bridge, codes, demo, flags, history, jobs, repair, sandbox, search, settings, shell, show,
-    status, store, web,
+    status, store, web, wine as wine_command,
 };
 use crate::exit_code::Exit;
 use crate::front::Front;
@@ -124,6 +125,7 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
         Command::Agent(AgentCommand::Ask) => agent::ask(global),
         Command::Web { port } => web::run(screen, global, port),
         Command::Bridge { file } => bridge::run(screen, global, file.as_deref()),
+        Command::Wine(command) => wine_command::run(screen, &command),
         Command::Job(JobCommand::Run { job }) => jobs::run(&front()?, job),
     }
 }

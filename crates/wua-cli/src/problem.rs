@@ -140,6 +140,12 @@ impl From<wua_web::BridgeError> for Problem {
     }
 }
 
+impl From<crate::wine::WineError> for Problem {
+    fn from(error: crate::wine::WineError) -> Self {
+        Self::new(error.code(), with_causes(&error)).hint(error.next_step())
+    }
+}
+
 impl From<std::io::Error> for Problem {
     fn from(error: std::io::Error) -> Self {
         Self::new(wua_engine::store::io_code(&error), error.to_string())

@@ -19,3 +19,4 @@ pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod web;
+pub(crate) mod wine;

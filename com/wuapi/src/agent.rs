@@ -45,7 +45,9 @@ fn bridge_file() -> Option<String> {
             Some(&mut bytes),
         )
     };
-    let text = status.is_ok().then(|| String::from_utf16_lossy(&text[..bytes as usize / 2]))?;
+    let text = status
+        .is_ok()
+        .then(|| String::from_utf16_lossy(&text[..bytes as usize / 2]))?;
     Some(text.trim_end_matches('\0').to_owned()).filter(|file| !file.is_empty())
 }
 
@@ -85,5 +87,8 @@ fn within(update: Update, id: UpdateId) -> Option<Update> {
     if update.id() == id {
         return Some(update);
     }
-    update.bundled_updates.into_iter().find_map(|child| within(child, id))
+    update
+        .bundled_updates
+        .into_iter()
+        .find_map(|child| within(child, id))
 }

@@ -67,7 +67,11 @@ impl AutomaticUpdates {
 
 impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
     fn detect_now(&self) -> Answer<()> {
-        let level = agent::client()?.settings()?.automatic_updates.notification_level;
+        let level = match agent::client()?.settings() {
+            Ok(settings) => settings.automatic_updates.notification_level,
+            Err(ClientError::NotThere(_)) => return Err(HResult::WU_E_AU_NOSERVICE.into()),
+            Err(error) => return Err(error.into()),
+        };
         if level == AutomaticUpdatesNotificationLevel::Disabled {
             return Err(HResult::WU_E_AU_NOSERVICE.into());
         }

@@ -199,7 +199,9 @@ impl IUpdate_Impl for Update_Impl {
     }
 
     fn put_is_hidden(&self, value: bool) -> Answer<()> {
-        Ok(agent::client()?.set_hidden(self.facts.id(), value)?)
+        agent::client()?.set_hidden(self.facts.id(), value)?;
+        agent::forget();
+        Ok(())
     }
 
     /// As of the search, documented so.
@@ -297,7 +299,9 @@ impl IUpdate_Impl for Update_Impl {
         if self.facts.eula_accepted {
             return Ok(());
         }
-        Ok(agent::client()?.accept_eula(self.root)?)
+        agent::client()?.accept_eula(self.root)?;
+        agent::forget();
+        Ok(())
     }
 
     fn deployment_action(&self) -> Answer<DeploymentAction> {

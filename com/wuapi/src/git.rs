@@ -17,7 +17,9 @@ impl Kept {
     /// Keeps an object.
     pub fn new(object: &IUnknown) -> Answer<Self> {
         // SAFETY: the interface is the one that the id says.
-        Ok(Self(unsafe { table()?.RegisterInterfaceInGlobal(object, &IUnknown::IID)? }))
+        Ok(Self(unsafe {
+            table()?.RegisterInterfaceInGlobal(object, &IUnknown::IID)?
+        }))
     }
 
     /// The object, or its proxy, for the calling thread.

@@ -6,7 +6,9 @@ use windows::Win32::System::Variant::VARIANT;
 use windows_core::IUnknown;
 use wua_types::{HResult, UpdateOperation};
 
-use crate::api::{IDownloadJob, IDownloadResult, IInstallationJob, IInstallationResult, ISearchJob, ISearchResult};
+use crate::api::{
+    IDownloadJob, IDownloadResult, IInstallationJob, IInstallationResult, ISearchJob, ISearchResult,
+};
 use crate::fault::{Answer, Fault};
 use crate::objects::{DownloadSnapshot, InstallSnapshot, SearchSnapshot};
 
@@ -19,7 +21,11 @@ fn not_yet<T>() -> Answer<T> {
 }
 
 /// `BeginSearch`.
-pub fn begin_search(_: SearchSnapshot, _on_completed: Option<&IUnknown>, _state: &VARIANT) -> Answer<ISearchJob> {
+pub fn begin_search(
+    _: SearchSnapshot,
+    _on_completed: Option<&IUnknown>,
+    _state: &VARIANT,
+) -> Answer<ISearchJob> {
     not_yet()
 }
 

@@ -68,5 +68,5 @@ int main(int count, char** words) {
         ++(why.empty() ? good : failed);
     }
     printf("contract: %d ok, %d failed\n", good, failed);
-    return failed ? 1 : 0;
+    return failed || good == 0 ? 1 : 0;
 }

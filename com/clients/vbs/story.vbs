@@ -27,7 +27,7 @@ End Function
 
 ' The strings of a collection, sorted and joined; a category stands for its name, its default property.
 Function Joined(collection)
-    Dim one, list(), count, i, j, swap
+    Dim one, list, count, i, j, swap
     count = 0
     ReDim list(collection.Count)
     For Each one In collection
@@ -84,7 +84,11 @@ Sub FactsOf(one)
 End Sub
 
 Class Progressed
-    Public calls, last, falls, late, failed
+    ' One name each: Wine 8 parses no lists here.
+    Public calls
+    Public last
+    Public falls
+    Public late
     Public Default Sub Told(job, args)
         Dim now
         Set now = args.Progress
@@ -97,7 +101,10 @@ Class Progressed
 End Class
 
 Class Completed
-    Public calls, result, ender, kind
+    Public calls
+    Public result
+    Public ender
+    Public kind
     Public Default Sub Told(job, args)
         calls = calls + 1
         If kind = "search" Then Set result = ender.EndSearch(job)
@@ -122,11 +129,12 @@ Function Watch()
     Watch.late = 0
 End Function
 
-Sub ResultFacts(what, result, updates)
+' `whole` is how the result as a whole is called; there are two of some.
+Sub ResultFacts(whole, what, result, updates)
     Dim i, one
-    Fact what & ".ResultCode", result.ResultCode
-    Fact what & ".HResult", Code(result.HResult)
-    If what <> "download" Then Fact what & ".RebootRequired", result.RebootRequired
+    Fact whole & ".ResultCode", result.ResultCode
+    Fact whole & ".HResult", Code(result.HResult)
+    If what <> "download" Then Fact whole & ".RebootRequired", result.RebootRequired
     For i = 0 To updates.Count - 1
         Set one = result.GetUpdateResult(i)
         Fact what & "." & IdOf(updates.Item(i)) & ".ResultCode", one.ResultCode
@@ -171,13 +179,13 @@ Next
 
 Set downloader = session.CreateUpdateDownloader()
 downloader.Updates = chosen
-ResultFacts "download", downloader.Download(), chosen
+ResultFacts "synchronous.download", "download", downloader.Download(), chosen
 For Each update In chosen
     Fact "downloaded." & IdOf(update) & ".IsDownloaded", update.IsDownloaded
 Next
 Set installer = session.CreateUpdateInstaller()
 installer.Updates = chosen
-ResultFacts "install", installer.Install(), chosen
+ResultFacts "synchronous.install", "install", installer.Install(), chosen
 
 ' With callbacks.
 Dim progress, done, job
@@ -188,7 +196,7 @@ Set done = Ender("download", downloader)
 Set job = downloader.BeginDownload(progress, done, "some state")
 Fact "download.AsyncState", job.AsyncState
 job.CleanUp
-ResultFacts "download", done.result, updates
+ResultFacts "download", "download", done.result, updates
 WatchFacts "download", progress, done, updates
 Set installer = session.CreateUpdateInstaller()
 installer.Updates = updates
@@ -198,7 +206,7 @@ Set done = Ender("install", installer)
 Set job = installer.BeginInstall(progress, done, 17)
 Fact "install.AsyncState", job.AsyncState
 job.CleanUp
-ResultFacts "install", done.result, updates
+ResultFacts "install", "install", done.result, updates
 WatchFacts "install", progress, done, updates
 
 ' What is installed now, asked with a callback.
@@ -225,7 +233,7 @@ Set progress = Watch()
 Set done = Ender("uninstall", installer)
 Set job = installer.BeginUninstall(progress, done, Empty)
 job.CleanUp
-ResultFacts "uninstall", done.result, chosen
+ResultFacts "uninstall", "uninstall", done.result, chosen
 WatchFacts "uninstall", progress, done, chosen
 
 Fact "history.Total", searcher.GetTotalHistoryCount()

@@ -21,6 +21,7 @@ fn main() {
     fs::write(out.join("interfaces.rs"), interfaces::generate(&layout, &enums)).expect("OUT_DIR is writable");
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("windows") {
         type_library(&idl, &out);
+        shield(&out);
     }
 }
 
@@ -44,6 +45,19 @@ fn type_library(idl: &Path, out: &Path) {
         "wuapi.res.o",
     ]));
     println!("cargo::rustc-link-arg={}", out.join("wuapi.res.o").display());
+}
+
+/// Compiles what stands between Rust and clients that throw.
+fn shield(out: &Path) {
+    println!("cargo::rerun-if-changed=shield");
+    let object = out.join("shield.o");
+    run(Command::new("x86_64-w64-mingw32-g++")
+        .args(["-c", "-O2", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&object)
+        .arg("shield/shield.cpp"));
+    println!("cargo::rustc-link-arg-cdylib={}", object.display());
+    // C++'s run time comes along, as a prefix has none, with what it needs itself.
+    println!("cargo::rustc-link-arg-cdylib=-Wl,--start-group,-l:libsupc++.a,-lgcc_eh,-lgcc,-lmingw32,-lmingwex,-lmsvcrt,-lkernel32,--end-group");
 }
 
 /// The folder of `stdole2.tlb`, which widl imports: what `STDOLE` says, or where Debian's libwine has it.

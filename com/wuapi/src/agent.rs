@@ -2,12 +2,12 @@
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use windows::Win32::System::Registry::{HKEY_LOCAL_MACHINE, RRF_RT_REG_SZ, RegGetValueW};
 use windows_core::w;
 use wua_client::{AgentClient, ClientError};
-use wua_types::{HResult, Update, UpdateId};
+use wua_types::api::UpdateStateDocument;
+use wua_types::{HResult, Update};
 
 use crate::fault::{Answer, Fault};
 
@@ -52,75 +52,12 @@ fn bridge_file() -> Option<String> {
     Some(text.trim_end_matches('\0').to_owned()).filter(|file| !file.is_empty())
 }
 
-/// What is asked again each time, because it changes while a client holds an update.
-#[derive(Clone, Copy, Debug)]
-pub struct Live {
-    /// Whether all content is here.
-    pub is_downloaded: bool,
-    /// Whether it is hidden.
-    pub is_hidden: bool,
-    /// Whether its licence was accepted.
-    pub eula_accepted: bool,
-    /// Whether it waits for a restart.
-    pub reboot_required: bool,
-}
-
-/// How long an answer about one update serves further questions about it: a script reads its members one after the other, and
-/// the agent looks at the machine for each answer.
-const FRESH: Duration = Duration::from_millis(500);
-
-/// The last update that was asked about, and when; nothing where it is not offered any more.
-struct Asked {
-    root: UpdateId,
-    at: Instant,
-    found: Option<Update>,
-}
-
-static LAST_ASKED: Mutex<Option<Asked>> = Mutex::new(None);
-
-/// Forgets what was asked: for whoever has just changed something, so that the next question sees it.
-pub fn forget() {
-    *LAST_ASKED.lock().unwrap_or_else(PoisonError::into_inner) = None;
-}
-
-/// How an update stands now. `root` is the bundle that was found, or the update itself. An update that is not offered any more,
-/// as after its installation, stands as it did.
-pub fn live(root: UpdateId, update: &Update) -> Answer<Live> {
-    let mut last = LAST_ASKED.lock().unwrap_or_else(PoisonError::into_inner);
-    let asked = match last
-        .take()
-        .filter(|last| last.root == root && last.at.elapsed() < FRESH)
-    {
-        Some(asked) => asked,
-        None => Asked {
-            root,
-            at: Instant::now(),
-            found: ask(root)?,
-        },
-    };
-    let asked = last.insert(asked);
-    let now = asked.found.as_ref().and_then(|found| within(found, update.id()));
-    let now = now.unwrap_or(update);
-    Ok(Live {
-        is_downloaded: now.is_downloaded,
-        is_hidden: now.is_hidden,
-        eula_accepted: now.eula_accepted,
-        reboot_required: now.reboot_required,
-    })
-}
-
-fn ask(root: UpdateId) -> Answer<Option<Update>> {
-    match client()?.update(root) {
-        Ok(found) => Ok(Some(found)),
-        Err(ClientError::Problem(problem)) if problem.hresult == HResult::WU_E_ITEMNOTFOUND => Ok(None),
+/// How an update stands now: what is asked again each time, because it changes while a client holds the update. One that the machine
+/// does not have any more stands as it was found.
+pub fn live(update: &Update) -> Answer<UpdateStateDocument> {
+    match client()?.update_state(update.id()) {
+        Ok(now) => Ok(now),
+        Err(ClientError::Problem(problem)) if problem.hresult == HResult::WU_E_ITEMNOTFOUND => Ok(update.into()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The update of that id: this one, or one that it bundles.
-fn within(update: &Update, id: UpdateId) -> Option<&Update> {
-    if update.id() == id {
-        return Some(update);
-    }
-    update.bundled_updates.iter().find_map(|child| within(child, id))
 }

@@ -26,8 +26,6 @@ pub struct DownloadSnapshot {
     pub client_application_id: Option<String>,
     /// `IsForced`.
     pub is_forced: bool,
-    /// `Priority`.
-    pub priority: DownloadPriority,
     /// `Updates`; empty where none were set.
     pub updates: Vec<ComObject<Update>>,
 }
@@ -35,6 +33,7 @@ pub struct DownloadSnapshot {
 #[derive(Clone, Copy, Debug)]
 struct Options {
     is_forced: bool,
+    /// Kept and given back: the agent fetches one job at a time.
     priority: DownloadPriority,
 }
 
@@ -69,11 +68,9 @@ impl UpdateDownloader {
 
     fn snapshot(&self) -> Answer<DownloadSnapshot> {
         self.lockdown.permits()?;
-        let Options { is_forced, priority } = *lock(&self.options);
         Ok(DownloadSnapshot {
             client_application_id: self.client_id.name(),
-            is_forced,
-            priority,
+            is_forced: lock(&self.options).is_forced,
             updates: self.updates.updates(),
         })
     }

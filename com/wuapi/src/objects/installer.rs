@@ -55,7 +55,7 @@ pub struct InstallOptions {
 pub struct UpdateInstaller {
     client_id: ClientId,
     options: Mutex<InstallOptions>,
-    parent_window: Mutex<Option<Kept>>,
+    parent_window: Mutex<Option<Kept<IUnknown>>>,
     updates: Wanted,
     lockdown: Lockdown,
     own_job: jobs::OwnJob,
@@ -167,7 +167,7 @@ impl IUpdateInstaller_Impl for UpdateInstaller_Impl {
     }
 
     fn parent_window(&self) -> Answer<Option<IUnknown>> {
-        lock(&self.parent_window).as_ref().map(Kept::object).transpose()
+        lock(&self.parent_window).as_ref().map(Kept::get).transpose()
     }
 
     fn updates(&self) -> Answer<Option<IUpdateCollection>> {

@@ -7,13 +7,14 @@ use uuid::Uuid;
 use windows::Win32::Foundation::DECIMAL;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, ComObject, implement};
+use wua_types::api::UpdateStateDocument;
 use wua_types::criteria::CriteriaFacts;
 use wua_types::{
     AutoDownloadMode, AutoSelectionMode, DeploymentAction, DownloadPriority, HResult, MsrcSeverity, UpdateId,
     UpdateType,
 };
 
-use crate::agent::{self, Live};
+use crate::agent;
 use crate::api::{
     ICategoryCollection, IImageInformation, IInstallationBehavior, IStringCollection, IUpdate, IUpdate_Impl,
     IUpdate2_Impl, IUpdate3_Impl, IUpdate4_Impl, IUpdate5, IUpdate5_Impl, IUpdateCollection,
@@ -102,8 +103,8 @@ impl Update {
         })
     }
 
-    fn live(&self) -> Answer<Live> {
-        agent::live(self.root, &self.facts)
+    fn live(&self) -> Answer<UpdateStateDocument> {
+        agent::live(&self.facts)
     }
 
     fn strings(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Answer<IStringCollection> {
@@ -200,7 +201,6 @@ impl IUpdate_Impl for Update_Impl {
 
     fn put_is_hidden(&self, value: bool) -> Answer<()> {
         agent::client()?.set_hidden(self.facts.id(), value)?;
-        agent::forget();
         Ok(())
     }
 
@@ -300,7 +300,6 @@ impl IUpdate_Impl for Update_Impl {
             return Ok(());
         }
         agent::client()?.accept_eula(self.root)?;
-        agent::forget();
         Ok(())
     }
 

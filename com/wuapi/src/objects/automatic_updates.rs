@@ -1,0 +1,138 @@
+//! `AutomaticUpdates` and its results.
+
+use std::sync::Mutex;
+
+use uuid::Uuid;
+use windows::Win32::System::Variant::VARIANT;
+use windows_core::implement;
+use wua_client::{Begin, ClientError};
+use wua_job::{Installation, InstallationJob};
+use wua_types::api::{Access, JobRequest};
+use wua_types::{AutomaticUpdatesNotificationLevel, HResult, Operation};
+
+use crate::api::{
+    IAutomaticUpdates_Impl, IAutomaticUpdates2, IAutomaticUpdates2_Impl, IAutomaticUpdatesResults,
+    IAutomaticUpdatesResults_Impl, IAutomaticUpdatesSettings, IAutomaticUpdatesSettings3, IUpdateLockdown,
+    IUpdateLockdown_Impl,
+};
+use crate::dispatch::scripted;
+use crate::fault::Answer;
+use crate::module::{self, Lease};
+use crate::objects::lock;
+use crate::objects::lockdown::Lockdown;
+use crate::objects::settings::AutomaticUpdatesSettings;
+use crate::value::date_or_empty;
+use crate::agent;
+
+/// The object.
+#[implement(IAutomaticUpdates2, IUpdateLockdown)]
+#[derive(Debug, Default)]
+pub struct AutomaticUpdates {
+    lockdown: Lockdown,
+    _lease: Lease,
+}
+
+scripted!(AutomaticUpdates_Impl => IAutomaticUpdates2);
+
+/// Looks for updates, indexes fetched, as a job that nobody waits for. While one runs, another is the same (rule R48).
+fn detect() -> Answer<()> {
+    static DETECTING: Mutex<Option<InstallationJob>> = Mutex::new(None);
+    let mut detecting = lock(&DETECTING);
+    if detecting.as_ref().is_some_and(|job| !job.is_completed()) {
+        return Ok(());
+    }
+    // The client follows the job with a thread of its own.
+    module::stay()?;
+    let begin = Begin::<Installation> {
+        id: Uuid::new_v4(),
+        request: JobRequest::new(Operation::Search),
+        updates: [].into(),
+        observer: None,
+        async_state: None,
+    };
+    *detecting = Some(agent::client()?.begin(begin)?);
+    Ok(())
+}
+
+impl AutomaticUpdates {
+    /// Who may pause what runs by itself.
+    fn permits_pause(&self) -> Answer<()> {
+        self.lockdown.permits()?;
+        match agent::client()?.system()?.access {
+            Access::Owner => Ok(()),
+            Access::Read | Access::Member => Err(HResult::E_ACCESSDENIED.into()),
+        }
+    }
+}
+
+impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
+    fn detect_now(&self) -> Answer<()> {
+        let level = agent::client()?.settings()?.automatic_updates.notification_level;
+        if level == AutomaticUpdatesNotificationLevel::Disabled {
+            return Err(HResult::WU_E_AU_NOSERVICE.into());
+        }
+        detect()
+    }
+
+    /// As newer systems do it: accepted, without effect.
+    fn pause(&self) -> Answer<()> {
+        self.permits_pause()
+    }
+
+    fn resume(&self) -> Answer<()> {
+        self.permits_pause()
+    }
+
+    fn show_settings_dialog(&self) -> Answer<()> {
+        Err(HResult::WU_E_NO_UI_SUPPORT.into())
+    }
+
+    fn settings(&self) -> Answer<IAutomaticUpdatesSettings> {
+        let settings: IAutomaticUpdatesSettings3 = AutomaticUpdatesSettings::read(self.lockdown.passed_on())?.into();
+        Ok(settings.into())
+    }
+
+    fn service_enabled(&self) -> Answer<bool> {
+        match agent::client().map(|client| client.system()) {
+            Ok(Err(ClientError::NotThere(_))) | Err(_) => Ok(false),
+            Ok(Err(error)) => Err(error.into()),
+            Ok(Ok(_)) => Ok(true),
+        }
+    }
+
+    /// The agent is a service of the machine's: where it answers, all that is needed is there.
+    fn enable_service(&self) -> Answer<()> {
+        if self.service_enabled()? { Ok(()) } else { Err(HResult::WU_E_AU_NOSERVICE.into()) }
+    }
+}
+
+impl IAutomaticUpdates2_Impl for AutomaticUpdates_Impl {
+    fn results(&self) -> Answer<IAutomaticUpdatesResults> {
+        Ok(AutomaticUpdatesResults::default().into())
+    }
+}
+
+impl IUpdateLockdown_Impl for AutomaticUpdates_Impl {
+    fn lock_down(&self, flags: i32) -> Answer<()> {
+        self.lockdown.lock_down(flags)
+    }
+}
+
+/// When what runs by itself last succeeded, as of each question.
+#[implement(IAutomaticUpdatesResults)]
+#[derive(Debug, Default)]
+pub struct AutomaticUpdatesResults {
+    _lease: Lease,
+}
+
+scripted!(AutomaticUpdatesResults_Impl => IAutomaticUpdatesResults);
+
+impl IAutomaticUpdatesResults_Impl for AutomaticUpdatesResults_Impl {
+    fn last_search_success_date(&self) -> Answer<VARIANT> {
+        Ok(date_or_empty(agent::client()?.settings()?.last_check))
+    }
+
+    fn last_installation_success_date(&self) -> Answer<VARIANT> {
+        Ok(date_or_empty(agent::client()?.settings()?.last_installation))
+    }
+}

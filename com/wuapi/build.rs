@@ -13,7 +13,9 @@ fn main() {
     println!("cargo::rerun-if-changed=../idl");
     println!("cargo::rerun-if-env-changed=STDOLE");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let idl = Path::new("../idl").canonicalize().expect("the folder idl is beside this crate");
+    let idl = Path::new("../idl")
+        .canonicalize()
+        .expect("the folder idl is beside this crate");
     let layout = fs::read_to_string(idl.join("layout.tsv")).expect("layout.tsv is readable");
     let enums = fs::read_to_string(idl.join("enums.tsv")).expect("enums.tsv is readable");
     fs::write(out.join("interfaces.rs"), interfaces::generate(&layout, &enums)).expect("OUT_DIR is writable");
@@ -36,10 +38,13 @@ fn type_library(idl: &Path, out: &Path) {
         .arg(&library)
         .arg("wuapi.idl"));
     fs::write(out.join("wuapi.rc"), "1 TYPELIB \"wuapi.tlb\"\n").expect("OUT_DIR is writable");
-    run(Command::new("x86_64-w64-mingw32-windres")
-        .current_dir(out)
-        .args(["-O", "coff", "wuapi.rc", "wuapi.res.o"]));
-    println!("cargo::rustc-link-arg-cdylib={}", out.join("wuapi.res.o").display());
+    run(Command::new("x86_64-w64-mingw32-windres").current_dir(out).args([
+        "-O",
+        "coff",
+        "wuapi.rc",
+        "wuapi.res.o",
+    ]));
+    println!("cargo::rustc-link-arg={}", out.join("wuapi.res.o").display());
 }
 
 /// Compiles what stands between Rust and clients that throw.
@@ -61,7 +66,9 @@ fn stdole() -> PathBuf {
         return folder.into();
     }
     let listed = Command::new("dpkg").args(["-L", "libwine"]).output();
-    let files = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let files = listed
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
     files
         .lines()
         .map(Path::new)
@@ -72,6 +79,8 @@ fn stdole() -> PathBuf {
 }
 
 fn run(command: &mut Command) {
-    let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let status = command
+        .status()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(status.success(), "{command:?} ended with {status}");
 }

@@ -65,7 +65,13 @@ fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
 }
 
 fn member<'a>(row: &[&'a str]) -> Member<'a> {
-    let mut member = Member { slot: row[3], name: row[5], kind: row[6], given: Vec::new(), retval: None };
+    let mut member = Member {
+        slot: row[3],
+        name: row[5],
+        kind: row[6],
+        given: Vec::new(),
+        retval: None,
+    };
     for parameter in row[8].split(", ").filter(|text| *text != "-") {
         let words: Vec<&str> = parameter.split(' ').collect();
         match words[..] {
@@ -98,13 +104,32 @@ fn one(
         bases.insert(0, "IDispatch");
     }
     bases.insert(0, "IUnknown");
-    writeln!(code, "windows_core::imp::define_interface!({name}, {name}_Vtbl, 0x{iid});")?;
-    writeln!(code, "windows_core::imp::interface_hierarchy!({name}, {});", bases.join(", "))?;
-    writeln!(code, "impl RuntimeName for {name} {{}}\nimpl border::Pointer for {name} {{}}")?;
+    writeln!(
+        code,
+        "windows_core::imp::define_interface!({name}, {name}_Vtbl, 0x{iid});"
+    )?;
+    writeln!(
+        code,
+        "windows_core::imp::interface_hierarchy!({name}, {});",
+        bases.join(", ")
+    )?;
+    writeln!(
+        code,
+        "impl RuntimeName for {name} {{}}\nimpl border::Pointer for {name} {{}}"
+    )?;
 
-    writeln!(code, "#[repr(C)]\npub struct {name}_Vtbl {{\n    base: {}_Vtbl,", interface.base)?;
+    writeln!(
+        code,
+        "#[repr(C)]\npub struct {name}_Vtbl {{\n    base: {}_Vtbl,",
+        interface.base
+    )?;
     for member in &interface.members {
-        writeln!(code, "    slot{}: unsafe extern \"system\" fn({}) -> HRESULT,", member.slot, member.raw(enums).join(", "))?;
+        writeln!(
+            code,
+            "    slot{}: unsafe extern \"system\" fn({}) -> HRESULT,",
+            member.slot,
+            member.raw(enums).join(", ")
+        )?;
     }
     writeln!(code, "}}")?;
 
@@ -113,14 +138,20 @@ fn one(
         "IUnknown" => "IUnknownImpl".into(),
         base => format!("{base}_Impl"),
     };
-    writeln!(code, "/// What an object that has `{name}` does.\npub trait {name}_Impl: {base_trait} {{")?;
+    writeln!(
+        code,
+        "/// What an object that has `{name}` does.\npub trait {name}_Impl: {base_trait} {{"
+    )?;
     for member in &interface.members {
         writeln!(code, "    {};", member.signature(name, enums))?;
     }
     writeln!(code, "}}")?;
 
     writeln!(code, "impl {name}_Vtbl {{")?;
-    writeln!(code, "    pub const fn new<T: {name}_Impl, const OFFSET: isize>() -> Self {{")?;
+    writeln!(
+        code,
+        "    pub const fn new<T: {name}_Impl, const OFFSET: isize>() -> Self {{"
+    )?;
     for member in &interface.members {
         member.shim(code, name, enums)?;
     }
@@ -133,9 +164,17 @@ fn one(
         writeln!(code, "            slot{0}: slot{0}::<T, OFFSET>,", member.slot)?;
     }
     writeln!(code, "        }}\n    }}")?;
-    let ids: Vec<String> =
-        bases.iter().skip(1).chain([&name]).map(|id| format!("*iid == {id}::IID")).collect();
-    writeln!(code, "    pub fn matches(iid: &GUID) -> bool {{\n        {}\n    }}\n}}", ids.join(" || "))?;
+    let ids: Vec<String> = bases
+        .iter()
+        .skip(1)
+        .chain([&name])
+        .map(|id| format!("*iid == {id}::IID"))
+        .collect();
+    writeln!(
+        code,
+        "    pub fn matches(iid: &GUID) -> bool {{\n        {}\n    }}\n}}",
+        ids.join(" || ")
+    )?;
 
     // The interfaces that clients implement are the only ones that are called from here.
     if name.ends_with("Callback") {
@@ -153,20 +192,37 @@ impl Member<'_> {
             "type" => "type_".into(),
             other => other.to_owned(),
         };
-        if self.kind.starts_with("put") { format!("put_{name}") } else { name }
+        if self.kind.starts_with("put") {
+            format!("put_{name}")
+        } else {
+            name
+        }
     }
 
     /// The parameters' types as they cross the border.
     fn raw(&self, enums: &BTreeSet<&str>) -> Vec<String> {
         let given = self.given.iter().map(|(kind, _)| raw_in(kind, enums));
-        let retval = self.retval.map(|kind| format!("*mut <{} as Out>::Raw", plain_out(kind)));
-        ["*mut c_void".to_owned()].into_iter().chain(given).chain(retval).collect()
+        let retval = self
+            .retval
+            .map(|kind| format!("*mut <{} as Out>::Raw", plain_out(kind)));
+        ["*mut c_void".to_owned()]
+            .into_iter()
+            .chain(given)
+            .chain(retval)
+            .collect()
     }
 
     fn signature(&self, interface: &str, enums: &BTreeSet<&str>) -> String {
-        let given: String =
-            self.given.iter().map(|(kind, name)| format!(", {name}: {}", rust_in(kind, enums))).collect();
-        format!("fn {}(&self{given}) -> Answer<{}>", self.method(), self.answer(interface))
+        let given: String = self
+            .given
+            .iter()
+            .map(|(kind, name)| format!(", {name}: {}", rust_in(kind, enums)))
+            .collect();
+        format!(
+            "fn {}(&self{given}) -> Answer<{}>",
+            self.method(),
+            self.answer(interface)
+        )
     }
 
     /// What the method answers.
@@ -183,8 +239,15 @@ impl Member<'_> {
     fn shim(&self, code: &mut String, interface: &str, enums: &BTreeSet<&str>) -> std::fmt::Result {
         let mut raw = self.raw(enums).into_iter();
         raw.next();
-        let names = self.given.iter().map(|(_, name)| name.as_str()).chain(self.retval.map(|_| "retval"));
-        let parameters: String = names.zip(raw).map(|(name, kind)| format!(", {name}: {kind}")).collect();
+        let names = self
+            .given
+            .iter()
+            .map(|(_, name)| name.as_str())
+            .chain(self.retval.map(|_| "retval"));
+        let parameters: String = names
+            .zip(raw)
+            .map(|(name, kind)| format!(", {name}: {kind}"))
+            .collect();
         let given: Vec<String> = self
             .given
             .iter()
@@ -199,7 +262,9 @@ impl Member<'_> {
             .collect();
         let border = match self.retval {
             None => "border::done(".into(),
-            Some(_) if MAY_BE_IGNORED.contains(&(interface, self.name)) => "border::answer_if_wanted(retval, ".into(),
+            Some(_) if MAY_BE_IGNORED.contains(&(interface, self.name)) => {
+                "border::answer_if_wanted(retval, ".into()
+            }
             Some(_) => String::from("border::answer(retval, "),
         };
         writeln!(
@@ -219,9 +284,16 @@ impl Member<'_> {
     }
 
     fn caller(&self, code: &mut String, interface: &str, enums: &BTreeSet<&str>) -> std::fmt::Result {
-        let parameters: String =
-            self.given.iter().map(|(kind, name)| format!(", {name}: &{}", kind.trim_end_matches('*'))).collect();
-        let given: String = self.given.iter().map(|(_, name)| format!(", {name}.as_raw()")).collect();
+        let parameters: String = self
+            .given
+            .iter()
+            .map(|(kind, name)| format!(", {name}: &{}", kind.trim_end_matches('*')))
+            .collect();
+        let given: String = self
+            .given
+            .iter()
+            .map(|(_, name)| format!(", {name}.as_raw()"))
+            .collect();
         debug_assert_eq!(self.raw(enums).len(), self.given.len() + 1);
         writeln!(
             code,
@@ -280,7 +352,10 @@ fn number(kind: &str) -> &'static str {
 
 /// `ClientApplicationID` is `client_application_id`, `KBArticleIDs` is `kb_article_ids`.
 fn snake(name: &str) -> String {
-    let name = name.trim_start_matches('_').replace("IDs", "Ids").replace("HResult", "Hresult");
+    let name = name
+        .trim_start_matches('_')
+        .replace("IDs", "Ids")
+        .replace("HResult", "Hresult");
     let letters: Vec<char> = name.chars().collect();
     let mut snake = String::new();
     for (place, letter) in letters.iter().enumerate() {

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use windows::Win32::System::Registry::{HKEY_LOCAL_MACHINE, RRF_RT_REG_SZ, RegGetValueW};
 use windows_core::w;
 use wua_client::{AgentClient, ClientError};
-use wua_types::{HResult, Update, UpdateId};
+use wua_types::api::UpdateStateDocument;
+use wua_types::{HResult, Update};
 
 use crate::fault::{Answer, Fault};
 
@@ -45,45 +46,18 @@ fn bridge_file() -> Option<String> {
             Some(&mut bytes),
         )
     };
-    let text = status.is_ok().then(|| String::from_utf16_lossy(&text[..bytes as usize / 2]))?;
+    let text = status
+        .is_ok()
+        .then(|| String::from_utf16_lossy(&text[..bytes as usize / 2]))?;
     Some(text.trim_end_matches('\0').to_owned()).filter(|file| !file.is_empty())
 }
 
-/// What is asked again each time, because it changes while a client holds an update.
-#[derive(Clone, Copy, Debug)]
-pub struct Live {
-    /// Whether all content is here.
-    pub is_downloaded: bool,
-    /// Whether it is hidden.
-    pub is_hidden: bool,
-    /// Whether its licence was accepted.
-    pub eula_accepted: bool,
-    /// Whether it waits for a restart.
-    pub reboot_required: bool,
-}
-
-/// How an update stands now. `root` is the bundle that was found, or the update itself. An update that is not offered any more,
-/// as after its installation, stands as it did.
-pub fn live(root: UpdateId, update: &Update) -> Answer<Live> {
-    let id = update.id();
-    let now = match client()?.update(root) {
-        Ok(found) => within(found, id),
-        Err(ClientError::Problem(problem)) if problem.hresult == HResult::WU_E_ITEMNOTFOUND => None,
-        Err(error) => return Err(error.into()),
-    };
-    let now = now.as_ref().unwrap_or(update);
-    Ok(Live {
-        is_downloaded: now.is_downloaded,
-        is_hidden: now.is_hidden,
-        eula_accepted: now.eula_accepted,
-        reboot_required: now.reboot_required,
-    })
-}
-
-/// The update of that id: this one, or one that it bundles.
-fn within(update: Update, id: UpdateId) -> Option<Update> {
-    if update.id() == id {
-        return Some(update);
+/// How an update stands now: what is asked again each time, because it changes while a client holds the update. One that the machine
+/// does not have any more stands as it was found.
+pub fn live(update: &Update) -> Answer<UpdateStateDocument> {
+    match client()?.update_state(update.id()) {
+        Ok(now) => Ok(now),
+        Err(ClientError::Problem(problem)) if problem.hresult == HResult::WU_E_ITEMNOTFOUND => Ok(update.into()),
+        Err(error) => Err(error.into()),
     }
-    update.bundled_updates.into_iter().find_map(|child| within(child, id))
 }

@@ -2,7 +2,11 @@
 //! trait `IName_Impl`. A property `Title` is `title`, its setter `put_title`; a script's `True` is `true`, and an object that may
 //! be missing is an `Option`.
 
-#![allow(missing_docs, non_camel_case_types, reason = "the names are the API's; so is what they mean")]
+#![allow(
+    missing_docs,
+    non_camel_case_types,
+    reason = "the names are the API's; so is what they mean"
+)]
 
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
@@ -11,14 +15,13 @@ use windows::Win32::Foundation::DECIMAL;
 use windows::Win32::System::Com::{IDispatch, IDispatch_Vtbl};
 use windows::Win32::System::UpdateAgent as theirs;
 use windows::Win32::System::Variant::VARIANT;
-use windows_core::{
-    BSTR, GUID, HRESULT, IUnknown, IUnknown_Vtbl, IUnknownImpl, Interface, RuntimeName,
-};
+use windows_core::{BSTR, GUID, HRESULT, IUnknown, IUnknown_Vtbl, IUnknownImpl, Interface, RuntimeName};
 use wua_types::{
     AutoDownloadMode, AutoSelectionMode, AutomaticUpdatesNotificationLevel, AutomaticUpdatesPermissionType,
-    AutomaticUpdatesScheduledInstallationDay, AutomaticUpdatesUserType, DeploymentAction, DownloadPhase, DownloadPriority,
-    HResult, InstallationImpact, InstallationRebootBehavior, OperationResultCode, SearchScope, ServerSelection,
-    UpdateExceptionContext, UpdateOperation, UpdateServiceRegistrationState, UpdateType,
+    AutomaticUpdatesScheduledInstallationDay, AutomaticUpdatesUserType, DeploymentAction, DownloadPhase,
+    DownloadPriority, HResult, InstallationImpact, InstallationRebootBehavior, OperationResultCode,
+    SearchScope, ServerSelection, UpdateExceptionContext, UpdateOperation, UpdateServiceRegistrationState,
+    UpdateType,
 };
 
 use crate::border::{self, Out};

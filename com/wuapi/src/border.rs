@@ -88,7 +88,10 @@ pub fn guard<T>(work: impl FnOnce() -> Answer<T>) -> Answer<T> {
             .copied()
             .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
-        Err(Fault::new(HResult::WU_E_UNEXPECTED, format!("wuapi.dll has a fault: {text}")))
+        Err(Fault::new(
+            HResult::WU_E_UNEXPECTED,
+            format!("wuapi.dll has a fault: {text}"),
+        ))
     })
 }
 
@@ -142,7 +145,11 @@ pub unsafe fn answer<T: Out>(retval: *mut T::Raw, work: impl FnOnce() -> Answer<
 /// `retval` is NULL or can be written.
 pub unsafe fn answer_if_wanted(retval: *mut i32, work: impl FnOnce() -> Answer<i32>) -> HRESULT {
     let mut unwanted = 0;
-    let retval = if retval.is_null() { &raw mut unwanted } else { retval };
+    let retval = if retval.is_null() {
+        &raw mut unwanted
+    } else {
+        retval
+    };
     // SAFETY: by contract, or our own variable.
     unsafe { answer(retval, work) }
 }
@@ -179,7 +186,10 @@ pub fn boolean(raw: i16) -> Answer<bool> {
     match raw {
         0 => Ok(false),
         -1 => Ok(true),
-        other => Err(Fault::new(HResult::E_INVALIDARG, format!("{other} is neither TRUE (-1) nor FALSE (0)"))),
+        other => Err(Fault::new(
+            HResult::E_INVALIDARG,
+            format!("{other} is neither TRUE (-1) nor FALSE (0)"),
+        )),
     }
 }
 

@@ -66,7 +66,10 @@ pub struct Factory {
 impl Factory {
     /// A factory of that class.
     pub fn new(class: &'static Class) -> Self {
-        Self { class, _lease: Lease::default() }
+        Self {
+            class,
+            _lease: Lease::default(),
+        }
     }
 }
 

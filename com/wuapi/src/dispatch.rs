@@ -5,10 +5,12 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 
 use windows::Win32::Foundation::{
-    DISP_E_BADINDEX, DISP_E_EXCEPTION, DISP_E_MEMBERNOTFOUND, DISP_E_UNKNOWNINTERFACE, E_INVALIDARG, E_POINTER,
+    DISP_E_BADINDEX, DISP_E_EXCEPTION, DISP_E_MEMBERNOTFOUND, DISP_E_UNKNOWNINTERFACE, E_INVALIDARG,
+    E_POINTER,
 };
 use windows::Win32::System::Com::{
-    DISPATCH_FLAGS, DISPATCH_PROPERTYPUT, DISPATCH_PROPERTYPUTREF, DISPPARAMS, EXCEPINFO, IDispatch_Vtbl, ITypeInfo,
+    DISPATCH_FLAGS, DISPATCH_PROPERTYPUT, DISPATCH_PROPERTYPUTREF, DISPPARAMS, EXCEPINFO, IDispatch_Vtbl,
+    ITypeInfo,
 };
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, GUID, HRESULT, IUnknown_Vtbl, IUnknownImpl, Interface, PCWSTR};
@@ -173,5 +175,57 @@ unsafe fn tell(raised: EXCEPINFO, exception: *mut EXCEPINFO) {
     if !exception.is_null() {
         // SAFETY: by contract.
         unsafe { exception.write(told) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windows::Win32::System::Com::IDispatch;
+    use windows_core::{BSTR, implement};
+
+    use super::*;
+    use crate::api::{ISystemInformation, ISystemInformation_Impl};
+    use crate::fault::Answer;
+
+    /// The DISPID of `RebootRequired`.
+    const REBOOT_REQUIRED: i32 = 0x6002_0002;
+
+    #[implement(ISystemInformation)]
+    struct Panics;
+
+    scripted!(Panics_Impl => ISystemInformation);
+
+    impl ISystemInformation_Impl for Panics_Impl {
+        fn oem_hardware_support_link(&self) -> Answer<BSTR> {
+            Ok(BSTR::from("link"))
+        }
+
+        fn reboot_required(&self) -> Answer<bool> {
+            panic!("as the test wants it");
+        }
+    }
+
+    #[test]
+    fn a_panic_becomes_a_code_with_words() {
+        let object: ISystemInformation = Panics.into();
+        let object: IDispatch = object.into();
+        let mut raised = EXCEPINFO::default();
+        // SAFETY: all arguments are as the interface wants them.
+        let answer = unsafe {
+            object.Invoke(
+                REBOOT_REQUIRED,
+                &GUID::zeroed(),
+                0,
+                windows::Win32::System::Com::DISPATCH_PROPERTYGET,
+                &DISPPARAMS::default(),
+                None,
+                Some(&mut raised),
+                None,
+            )
+        };
+        assert_eq!(answer.expect_err("it panics").code(), DISP_E_EXCEPTION);
+        assert_eq!(HResult::from_i32(raised.scode), HResult::WU_E_UNEXPECTED);
+        let words = ManuallyDrop::into_inner(raised.bstrDescription).to_string();
+        assert!(words.contains("as the test wants it"), "{words}");
     }
 }

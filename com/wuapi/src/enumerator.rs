@@ -8,8 +8,8 @@ use windows::Win32::Foundation::{E_POINTER, S_FALSE, S_OK};
 use windows::Win32::System::Com::IDispatch;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{
-    ComObject, ComObjectInner, ComObjectInterface, GUID, HRESULT, IUnknown, IUnknown_Vtbl, IUnknownImpl, Interface,
-    RuntimeName, implement,
+    ComObject, ComObjectInner, ComObjectInterface, GUID, HRESULT, IUnknown, IUnknown_Vtbl, IUnknownImpl,
+    Interface, RuntimeName, implement,
 };
 
 use crate::border;
@@ -46,12 +46,18 @@ where
     fn at(&self, index: usize) -> VARIANT {
         let object: IUnknown = self[index].to_interface();
         // Every object of the API is IDispatch.
-        object.cast::<IDispatch>().map_or_else(|_| VARIANT::from(object), VARIANT::from)
+        object
+            .cast::<IDispatch>()
+            .map_or_else(|_| VARIANT::from(object), VARIANT::from)
     }
 }
 
 // The crate's own vtable writes Clone's result through NULL.
-windows_core::imp::define_interface!(IEnumVARIANT, IEnumVARIANT_Vtbl, 0x00020404_0000_0000_c000_000000000046);
+windows_core::imp::define_interface!(
+    IEnumVARIANT,
+    IEnumVARIANT_Vtbl,
+    0x00020404_0000_0000_c000_000000000046
+);
 windows_core::imp::interface_hierarchy!(IEnumVARIANT, IUnknown);
 impl RuntimeName for IEnumVARIANT {}
 impl border::Pointer for IEnumVARIANT {}
@@ -81,14 +87,22 @@ impl Enumerator {
     }
 
     fn at(row: Arc<dyn Row>, place: usize) -> IEnumVARIANT {
-        Self { row, place: place.into(), _lease: Lease::default() }.into()
+        Self {
+            row,
+            place: place.into(),
+            _lease: Lease::default(),
+        }
+        .into()
     }
 
     /// Moves on by up to `count`; from where, and how far.
     fn advance(&self, count: usize) -> (usize, usize) {
         let end = self.row.len();
         let step = |place: usize| Some(end.min(place.saturating_add(count)));
-        let place = self.place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).unwrap_or(end);
+        let place = self
+            .place
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step)
+            .unwrap_or(end);
         (place, count.min(end - place))
     }
 }

@@ -21,7 +21,10 @@ pub struct Fault {
 impl Fault {
     /// A failure with a sentence of its own.
     pub fn new(code: HResult, text: impl Into<String>) -> Self {
-        Self { code, text: Some(text.into()) }
+        Self {
+            code,
+            text: Some(text.into()),
+        }
     }
 
     /// What late-bound clients show their users.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use windows::Win32::Foundation::HMODULE;
 use windows::Win32::System::LibraryLoader::{
-    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
-    GetModuleFileNameW, GetModuleHandleExW,
+    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN,
+    GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleFileNameW, GetModuleHandleExW,
 };
 use windows_core::{HSTRING, PCWSTR};
 
@@ -46,7 +46,10 @@ pub struct Leased<T> {
 
 impl<T> From<T> for Leased<T> {
     fn from(facts: T) -> Self {
-        Self { facts, _lease: Lease::default() }
+        Self {
+            facts,
+            _lease: Lease::default(),
+        }
     }
 }
 
@@ -66,7 +69,13 @@ fn handle(flags: u32) -> Answer<HMODULE> {
     let inside = PCWSTR(&raw const LEASES as *const u16);
     let mut module = HMODULE::default();
     // SAFETY: FROM_ADDRESS makes the name an address, here one inside this DLL; `module` can be written.
-    unsafe { GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | flags, inside, &mut module)? };
+    unsafe {
+        GetModuleHandleExW(
+            GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | flags,
+            inside,
+            &mut module,
+        )?
+    };
     Ok(module)
 }
 

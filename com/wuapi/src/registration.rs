@@ -2,8 +2,8 @@
 
 use windows::Win32::Foundation::{ERROR_FILE_NOT_FOUND, WIN32_ERROR};
 use windows::Win32::System::Registry::{
-    HKEY, HKEY_CLASSES_ROOT, KEY_WRITE, REG_OPTION_NON_VOLATILE, REG_SZ, RegCloseKey, RegCreateKeyExW, RegDeleteTreeW,
-    RegSetValueExW,
+    HKEY, HKEY_CLASSES_ROOT, KEY_WRITE, REG_OPTION_NON_VOLATILE, REG_SZ, RegCloseKey, RegCreateKeyExW,
+    RegDeleteTreeW, RegSetValueExW,
 };
 use windows_core::{GUID, HSTRING, PCWSTR};
 
@@ -36,7 +36,11 @@ pub fn unregister() -> Answer<()> {
 /// The keys of a class: its id's, and its name's with and without a version (rule R1).
 fn keys(class: &Class) -> [String; 3] {
     let name = format!("Microsoft.Update.{}", class.progid);
-    [format!("CLSID\\{}", braced(class.clsid)), name.clone(), format!("{name}.1")]
+    [
+        format!("CLSID\\{}", braced(class.clsid)),
+        name.clone(),
+        format!("{name}.1"),
+    ]
 }
 
 fn write(class: &Class, dll: &str) -> Answer<()> {
@@ -64,7 +68,11 @@ fn braced(id: GUID) -> String {
 fn set(key: &str, value: &str, text: &str) -> Answer<()> {
     let mut opened = HKEY::default();
     let (key, value) = (HSTRING::from(key), HSTRING::from(value));
-    let bytes: Vec<u8> = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+    let bytes: Vec<u8> = text
+        .encode_utf16()
+        .chain([0])
+        .flat_map(u16::to_le_bytes)
+        .collect();
     // SAFETY: the names are terminated strings, and `opened` can be written.
     let created = unsafe {
         RegCreateKeyExW(

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use windows::Win32::System::Com::{ITypeInfo, ITypeLib, SYS_WIN64};
-use windows::Win32::System::Ole::{LoadTypeLibEx, REGKIND, REGKIND_NONE, REGKIND_REGISTER, UnRegisterTypeLib};
+use windows::Win32::System::Ole::{
+    LoadTypeLibEx, REGKIND, REGKIND_NONE, REGKIND_REGISTER, UnRegisterTypeLib,
+};
 use windows_core::GUID;
 
 use crate::fault::Answer;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use windows::Win32::Foundation::{DECIMAL, DECIMAL_0, DECIMAL_1};
-use windows::Win32::System::Variant::{VARENUM, VARIANT, VARIANT_0, VARIANT_0_0, VARIANT_0_0_0, VT_BOOL, VT_BSTR, VT_DATE};
+use windows::Win32::System::Variant::{
+    VARENUM, VARIANT, VARIANT_0, VARIANT_0_0, VARIANT_0_0_0, VT_BOOL, VT_BSTR, VT_DATE,
+};
 use windows_core::BSTR;
 
 /// The days from 1899-12-30, where DATE begins, to 1970-01-01.
@@ -54,10 +56,17 @@ pub fn boolean_of(value: &VARIANT) -> Option<bool> {
 }
 
 fn variant(kind: VARENUM, value: VARIANT_0_0_0) -> VARIANT {
-    let tagged = VARIANT_0_0 { vt: kind, Anonymous: value, ..VARIANT_0_0::default() };
-    VARIANT { Anonymous: VARIANT_0 { Anonymous: ManuallyDrop::new(tagged) } }
+    let tagged = VARIANT_0_0 {
+        vt: kind,
+        Anonymous: value,
+        ..VARIANT_0_0::default()
+    };
+    VARIANT {
+        Anonymous: VARIANT_0 {
+            Anonymous: ManuallyDrop::new(tagged),
+        },
+    }
 }
-
 
 /// A text that is kept as the client gave it, to the last code unit. (A BSTR is for one thread at a time.)
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -32,6 +32,7 @@ mod scheduler;
 mod seats;
 mod server;
 pub mod settings;
+mod states;
 mod surroundings;
 pub mod worker;
 mod workers;

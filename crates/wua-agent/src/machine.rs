@@ -17,6 +17,7 @@ use crate::order::Plans;
 use crate::problem::Problem;
 use crate::scheduler::Standing;
 use crate::seats::{Seat, Seats};
+use crate::states::States;
 
 /// How long a question waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,6 +53,7 @@ pub(crate) struct Agent {
     pub(crate) session: UpdateSession,
     pub(crate) jobs: Jobs,
     pub(crate) plans: Plans,
+    pub(crate) states: States,
     /// Something happened that the schedule wants to know.
     pub(crate) news: Arc<Notify>,
     standing: Mutex<Standing>,
@@ -67,6 +69,7 @@ impl Agent {
             jobs: Jobs::new(Arc::clone(session.machine()), Arc::clone(&news)),
             session,
             plans: Plans::default(),
+            states: States::default(),
             news,
             standing: Mutex::default(),
             readers: Share::new(),

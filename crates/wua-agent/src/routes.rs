@@ -17,6 +17,7 @@ use wua_engine::state::{PublicState, State};
 use wua_engine::{SystemInformation, UpdateServiceManager};
 use wua_types::api::{
     CodeDocument, JobDocument, JobRequest, PlanDocument, PlanRequest, SettingsDocument, SystemDocument,
+    UpdateStateDocument,
 };
 use wua_types::quote::without_quote;
 use wua_types::{HResult, PlanHash, SearchResult, Update, UpdateHistoryEntry, UpdateId, UpdateService};
@@ -30,7 +31,7 @@ use crate::metrics::Numbers;
 use crate::order::{Order, check_updates};
 use crate::problem::Problem;
 use crate::request::{Body, Id, Params};
-use crate::{events, settings};
+use crate::{events, settings, states};
 
 type Answer<T> = Result<Json<T>, Problem>;
 type Ours = Shared<Arc<Agent>>;
@@ -52,6 +53,7 @@ pub(crate) fn router(agent: Arc<Agent>) -> Router {
         .route("/health", get(health))
         .route("/updates", get(updates))
         .route("/updates/{id}", get(update))
+        .route("/updates/{id}/state", get(update_state))
         .route("/updates/{id}/hidden", put(set_hidden))
         .route("/updates/{id}/eula-accepted", put(accept_eula))
         .route("/plans", post(make_plan))
@@ -128,6 +130,12 @@ async fn update(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Answer<Updat
     Ok(Json(find(&agent, caller, UpdateId(id)).await?))
 }
 
+async fn update_state(Shared(agent): Ours, caller: Caller, Id(id): Id) -> Answer<UpdateStateDocument> {
+    let id = UpdateId(id);
+    let state = states::of(&agent, caller, id).await?;
+    Ok(Json(state.ok_or_else(|| no_update(id))?))
+}
+
 async fn find(agent: &Agent, caller: Caller, id: UpdateId) -> Result<Update, Problem> {
     let question = Question::Search {
         criteria: EVERYTHING.into(),
@@ -137,12 +145,15 @@ async fn find(agent: &Agent, caller: Caller, id: UpdateId) -> Result<Update, Pro
         .updates
         .into_iter()
         .find(|update| update.id() == id)
-        .ok_or_else(|| {
-            Problem::new(
-                HResult::WU_E_ITEMNOTFOUND,
-                format!("this machine has no update {id} now"),
-            )
-        })
+        .ok_or_else(|| no_update(id))
+}
+
+fn no_update(id: UpdateId) -> Problem {
+    Problem::new(
+        HResult::WU_E_ITEMNOTFOUND,
+        format!("this machine has no update {id} now"),
+    )
+    .next("Search again: the archives may have a newer version.")
 }
 
 #[derive(serde::Deserialize)]

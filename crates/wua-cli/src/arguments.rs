@@ -153,6 +153,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value_t = 0)]
         port: u16,
     },
+    /// Let your programs that have no Unix sockets, such as those under Wine, reach the agent, with your rights, until Ctrl-C
+    Bridge {
+        /// Where to say port and token; only you can read it, and it is removed at the end. Without this
+        /// `$XDG_RUNTIME_DIR/wua/bridge.json`, or `~/.cache/wua/bridge.json` where there is no such folder
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Let the Windows programs of a Wine prefix use this machine's updates by the Windows Update Agent API
+    #[command(subcommand)]
+    Wine(WineCommand),
     /// Carry out a job; started by wua itself
     #[command(subcommand, hide = true)]
     Job(JobCommand),
@@ -171,6 +181,28 @@ pub(crate) enum SettingsCommand {
     Unset {
         /// The key
         key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WineCommand {
+    /// Put wuapi.dll into a prefix of yours, in place of Wine's own, and register it; it reaches the agent while `wua bridge` runs
+    Setup {
+        /// The prefix, such as `~/.wine`
+        #[arg(value_name = "PREFIX")]
+        prefix: PathBuf,
+        /// The DLL
+        #[arg(long, value_name = "FILE", default_value = crate::wine::USUAL_DLL)]
+        dll: PathBuf,
+        /// Where `wua bridge` says how it is reached; without this where it does so unless it is told otherwise
+        #[arg(long, value_name = "FILE")]
+        bridge_file: Option<PathBuf>,
+    },
+    /// Take that back
+    Remove {
+        /// The prefix
+        #[arg(value_name = "PREFIX")]
+        prefix: PathBuf,
     },
 }
 

@@ -14,6 +14,7 @@ mod report;
 mod screen;
 mod selection;
 mod text;
+mod wine;
 
 use std::process::ExitCode;
 
@@ -24,8 +25,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::arguments::{AgentCommand, Arguments, Command, Global, JobCommand, SandboxCommand, StoreCommand};
 use crate::commands::{
-    act, agent, codes, demo, flags, history, jobs, repair, sandbox, search, settings, shell, show, status,
-    store, web,
+    act, agent, bridge, codes, demo, flags, history, jobs, repair, sandbox, search, settings, shell, show,
+    status, store, web, wine as wine_command,
 };
 use crate::exit_code::Exit;
 use crate::front::Front;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     let level = match (&command, global.verbose) {
         (_, true) => tracing::Level::DEBUG,
         (Command::Job(_) | Command::Agent(_), false) => tracing::Level::INFO,
-        (Command::Web { .. }, false) => tracing::Level::WARN,
+        (Command::Web { .. } | Command::Bridge { .. }, false) => tracing::Level::WARN,
         _ => tracing::Level::ERROR,
     };
     log(level);
@@ -123,6 +124,8 @@ fn run(global: &Global, command: Command) -> Result<Exit, Problem> {
         Command::Agent(AgentCommand::Work { job }) => agent::work(global, job),
         Command::Agent(AgentCommand::Ask) => agent::ask(global),
         Command::Web { port } => web::run(screen, global, port),
+        Command::Bridge { file } => bridge::run(screen, global, file.as_deref()),
+        Command::Wine(command) => wine_command::run(screen, &command),
         Command::Job(JobCommand::Run { job }) => jobs::run(&front()?, job),
     }
 }

@@ -130,6 +130,22 @@ impl From<wua_web::WebError> for Problem {
     }
 }
 
+impl From<wua_web::BridgeError> for Problem {
+    fn from(error: wua_web::BridgeError) -> Self {
+        let problem = Self::new(error.code(), with_causes(&error));
+        match error.next_step() {
+            Some(next) => problem.hint(next),
+            None => problem,
+        }
+    }
+}
+
+impl From<crate::wine::WineError> for Problem {
+    fn from(error: crate::wine::WineError) -> Self {
+        Self::new(error.code(), with_causes(&error)).hint(error.next_step())
+    }
+}
+
 impl From<std::io::Error> for Problem {
     fn from(error: std::io::Error) -> Self {
         Self::new(wua_engine::store::io_code(&error), error.to_string())

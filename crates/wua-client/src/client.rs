@@ -18,6 +18,7 @@ use uuid::Uuid;
 use wua_job::{Job, JobBuilder, JobObserver, Told};
 use wua_types::api::{
     JobDocument, JobRequest, PlanDocument, PlanRequest, ProblemDocument, SettingsDocument, SystemDocument,
+    UpdateStateDocument,
 };
 use wua_types::{HResult, SearchResult, Update, UpdateHistoryEntry, UpdateId, UpdateService};
 
@@ -224,6 +225,14 @@ impl AgentClient {
     /// As [`system`](Self::system); `WU_E_UNKNOWN_ID`.
     pub fn job(&self, id: Uuid) -> Result<JobDocument, ClientError> {
         self.get(&format!("/jobs/{id}"))
+    }
+
+    /// How one update, or one inside a bundle, stands right now. Cheap: it may be asked for each property.
+    ///
+    /// # Errors
+    /// As [`system`](Self::system); `WU_E_ITEMNOTFOUND` where it is not offered any more and not installed.
+    pub fn update_state(&self, id: UpdateId) -> Result<UpdateStateDocument, ClientError> {
+        self.get(&format!("/updates/{id}/state"))
     }
 
     /// Accepts an update's licence terms.

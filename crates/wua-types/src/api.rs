@@ -13,6 +13,7 @@ use crate::hresult::{CodeInfo, HResult};
 use crate::identity::UpdateId;
 use crate::plan::InstallPlan;
 use crate::result::{KeptBack, UpdateInstallationResult};
+use crate::update::Update;
 
 /// What a job is to do: the body of `PUT /jobs/{id}`. Either `plan` or `updates` says on what; a repair and a search need neither.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -182,6 +183,41 @@ pub struct SystemDocument {
     pub unfinished: Vec<Uuid>,
     /// Services that still use replaced files, as of the schedule's last look.
     pub stale_services: Vec<String>,
+}
+
+impl SystemDocument {
+    /// Whether something changes the machine's packages now, so that an installation would have to wait (`IsBusy`).
+    pub fn is_busy(&self) -> bool {
+        self.busy.is_some() || self.lock_holder.is_some()
+    }
+}
+
+/// How one update stands right now: `GET /updates/{id}/state`. What a front asks again that follows the API, where the members of a
+/// found update are not all of the time of the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct UpdateStateDocument {
+    /// `IsInstalled`.
+    pub is_installed: bool,
+    /// `IsDownloaded`.
+    pub is_downloaded: bool,
+    /// `IsHidden`.
+    pub is_hidden: bool,
+    /// `EulaAccepted`.
+    pub eula_accepted: bool,
+    /// `RebootRequired`.
+    pub reboot_required: bool,
+}
+
+impl From<&Update> for UpdateStateDocument {
+    fn from(update: &Update) -> Self {
+        Self {
+            is_installed: update.is_installed,
+            is_downloaded: update.is_downloaded,
+            is_hidden: update.is_hidden,
+            eula_accepted: update.eula_accepted,
+            reboot_required: update.reboot_required,
+        }
+    }
 }
 
 /// What a caller may do.

@@ -6,25 +6,18 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode, header};
-use uuid::Uuid;
 use wua_types::HResult;
 
 use crate::problem::Problem;
+use crate::secret::Secret;
 
-/// A random text that cannot be guessed: 244 bits of the kernel's randomness, as 64 digits.
-struct Secret(String);
-
-impl Secret {
-    fn new() -> Self {
-        Self(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()))
-    }
-
-    /// Compares in a time that does not depend on where the texts differ.
-    fn is(&self, other: &[u8]) -> bool {
-        let own = self.0.as_bytes();
-        let difference = std::iter::zip(own, other).fold(0, |all, (one, other)| all | (one ^ other));
-        own.len() == other.len() && std::hint::black_box(difference) == 0
-    }
+/// Who is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visitor {
+    /// A browser with the page of `wua web`.
+    Browser,
+    /// A program that has read the file of `wua bridge`. No page has anything to do here.
+    Program,
 }
 
 /// Why somebody is turned away; each is logged once.
@@ -38,11 +31,12 @@ enum Refusal {
 
 /// What those who come in must know.
 pub(crate) struct Guard {
+    visitor: Visitor,
     /// `127.0.0.1:PORT`, as it must stand in `Host`.
     authority: String,
     /// `http://127.0.0.1:PORT`, as it must stand in `Origin`, where a browser sends one.
     origin: String,
-    /// Buys the token; none once it was used.
+    /// Buys the token; none once it was used, and for programs.
     code: Mutex<Option<Secret>>,
     token: Secret,
     /// Which refusals were logged.
@@ -50,11 +44,12 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(authority: String) -> Self {
+    pub(crate) fn new(authority: String, visitor: Visitor) -> Self {
         Self {
+            visitor,
             origin: format!("http://{authority}"),
             authority,
-            code: Mutex::new(Some(Secret::new())),
+            code: Mutex::new((visitor == Visitor::Browser).then(Secret::new)),
             token: Secret::new(),
             logged: Default::default(),
         }
@@ -63,7 +58,7 @@ impl Guard {
     /// The URL that opens the page, with its code. Fragments are not sent to any server and stand in no log of one.
     pub(crate) fn url(&self) -> String {
         let code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
-        let code = code.as_ref().map_or("", |code| &code.0);
+        let code = code.as_ref().map_or("", Secret::reveal);
         format!("{}/#{code}", self.origin)
     }
 
@@ -72,9 +67,9 @@ impl Guard {
         if one(parts, header::HOST) != Some(self.authority.as_bytes()) || !self.is_own_target(parts) {
             return Err(self.refuse(Refusal::Host));
         }
-        if parts.headers.contains_key(header::ORIGIN)
-            && one(parts, header::ORIGIN) != Some(self.origin.as_bytes())
-        {
+        let own_page =
+            self.visitor == Visitor::Browser && one(parts, header::ORIGIN) == Some(self.origin.as_bytes());
+        if parts.headers.contains_key(header::ORIGIN) && !own_page {
             return Err(self.refuse(Refusal::Origin));
         }
         Ok(())
@@ -94,19 +89,24 @@ impl Guard {
         }
     }
 
+    /// The token, to be told to those who may come in.
+    pub(crate) fn token(&self) -> &str {
+        self.token.reveal()
+    }
+
     /// The token, for whoever brings the code first.
     pub(crate) fn exchange(&self, parts: &Parts) -> Result<&str, Problem> {
         let mut code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
         let brought = bearer(parts).unwrap_or_default();
         if code.as_ref().is_some_and(|code| code.is(brought)) {
             *code = None;
-            return Ok(&self.token.0);
+            return Ok(self.token.reveal());
         }
         Err(self.refuse(Refusal::Code))
     }
 
     fn refuse(&self, refusal: Refusal) -> Problem {
-        let problem = refusal.problem();
+        let problem = refusal.problem(self.visitor);
         if !self.logged[refusal as usize].swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 reason = problem.detail(),
@@ -118,29 +118,47 @@ impl Guard {
 }
 
 impl Refusal {
-    fn problem(self) -> Problem {
-        let denied = |status, what| Problem::new(status, HResult::E_ACCESSDENIED, what);
-        match self {
-            Self::Host => denied(
+    fn problem(self, visitor: Visitor) -> Problem {
+        let (status, what) = match self {
+            Self::Host => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "the request names another host than this one",
-            )
-            .next("Open the page by the address that `wua web` printed, with its number and its port."),
-            Self::Origin => denied(
+            ),
+            Self::Origin => (
                 StatusCode::FORBIDDEN,
                 "the request comes from a page of somebody else's",
-            )
-            .next("Open the page by the address that `wua web` printed."),
-            Self::Code => denied(
+            ),
+            Self::Code => (
                 StatusCode::UNAUTHORIZED,
                 "the code is not this page's, or it was used before",
-            )
-            .next(
+            ),
+            Self::Token => (StatusCode::UNAUTHORIZED, "there is no session"),
+        };
+        let (what, next) = match (visitor, self) {
+            (Visitor::Browser, Self::Host) => (
+                what,
+                "Open the page by the address that `wua web` printed, with its number and its port.",
+            ),
+            (Visitor::Browser, Self::Origin) => {
+                (what, "Open the page by the address that `wua web` printed.")
+            }
+            (Visitor::Browser, Self::Code) => (
+                what,
                 "Each code opens the page once. Start `wua web` again, and open the address that it prints.",
             ),
-            Self::Token => denied(StatusCode::UNAUTHORIZED, "there is no session")
-                .next("Start `wua web` again, and open the address that it prints."),
-        }
+            (Visitor::Browser, Self::Token) => (
+                what,
+                "Start `wua web` again, and open the address that it prints.",
+            ),
+            (Visitor::Program, Self::Token | Self::Code) => (
+                "the request does not carry the bridge's token",
+                "Read port and token from the bridge's file again: each `wua bridge` has new ones.",
+            ),
+            (Visitor::Program, Self::Host | Self::Origin) => {
+                (what, "The bridge is for programs that have read its file.")
+            }
+        };
+        Problem::new(status, HResult::E_ACCESSDENIED, what).next(next)
     }
 }
 
@@ -159,16 +177,6 @@ fn bearer(parts: &Parts) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn secrets_are_long_and_no_two_are_the_same() {
-        let (one, other) = (Secret::new(), Secret::new());
-        assert_eq!(one.0.len(), 64);
-        assert!(one.is(one.0.as_bytes()));
-        assert!(!one.is(other.0.as_bytes()));
-        assert!(!one.is(b"") && !one.is(&one.0.as_bytes()[..63]));
-        assert!(!one.is(format!("{}0", one.0).as_bytes()));
-    }
-
     fn parts(headers: &[(&str, &str)]) -> Parts {
         let mut request = axum::http::Request::builder().uri("/");
         for (name, value) in headers {
@@ -179,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_code_buys_the_token_once() {
-        let guard = Guard::new("127.0.0.1:1".into());
+        let guard = Guard::new("127.0.0.1:1".into(), Visitor::Browser);
         let url = guard.url();
         let code = url.strip_prefix("http://127.0.0.1:1/#").expect("a fragment");
         let with = |text: &str| parts(&[("authorization", &format!("Bearer {text}"))]);
@@ -195,7 +203,7 @@ mod tests {
 
     #[test]
     fn only_the_exact_host_and_origin_are_let_in() {
-        let guard = Guard::new("127.0.0.1:81".into());
+        let guard = Guard::new("127.0.0.1:81".into(), Visitor::Browser);
         let may = |headers: &[(&str, &str)]| guard.check_source(&parts(headers)).is_ok();
         assert!(may(&[("host", "127.0.0.1:81")]));
         assert!(may(&[

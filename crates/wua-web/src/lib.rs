@@ -1,15 +1,22 @@
-//! The web page: a small server on the loopback address, for the user who started it and with that user's rights.
+//! Servers on the loopback address, for the user who started them and with that user's rights: the web page ([`WebServer`]), and the
+//! bridge for programs that have no Unix sockets ([`Bridge`]).
 //!
-//! It computes nothing about updates. What lies under `/api` is passed on to the agent's sockets ([`relay`](self)); the rest is the
-//! page, which is part of the program. Who may come in is decided in one place ([`guard`](self)) before anything is answered: the
-//! exact `Host`, no foreign `Origin`, and the token for everything but the page itself. The URL's code buys the token once.
+//! They compute nothing about updates. Requests are passed on to the agent's sockets ([`relay`](self)): of the page what lies under
+//! `/api`, of the bridge everything. Who may come in is decided in one place ([`guard`](self)) before anything is answered: the exact
+//! `Host`, no foreign `Origin`, and the token for everything but the page itself. The page's URL has a code that buys the token once; the
+//! bridge's token stands in a file of its user's.
 
 #![forbid(unsafe_code)]
 
+mod bridge;
 mod guard;
+mod loopback;
 mod page;
 mod problem;
 mod relay;
+mod secret;
 mod server;
 
-pub use server::{WebError, WebServer};
+pub use bridge::{Bridge, BridgeError};
+pub use loopback::WebError;
+pub use server::WebServer;

@@ -1,7 +1,7 @@
 //! Passes requests on to the agent's sockets, and its answers back as they come, so that streams of events stay streams.
 //!
 //! The kernel decides what the user may: `control.sock` where this process can open it, else `read.sock`. Nothing of the
-//! browser's goes along but the method, the path, and the document.
+//! client's goes along but the method, the path, and the document.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,16 +32,19 @@ const METHODS: [Method; 4] = [Method::GET, Method::PUT, Method::POST, Method::PA
 #[derive(Debug)]
 pub(crate) struct Relay {
     sockets: PathBuf,
+    /// What stands before the agent's own paths here.
+    prefix: &'static str,
 }
 
 impl Relay {
-    pub(crate) fn new(sockets: &Path) -> Self {
+    pub(crate) fn new(sockets: &Path, prefix: &'static str) -> Self {
         Self {
             sockets: sockets.into(),
+            prefix,
         }
     }
 
-    /// Passes a request on: what lies under `/api` here lies at the agent's root.
+    /// Passes a request on: what lies under the prefix here lies at the agent's root.
     pub(crate) async fn pass(&self, request: Request) -> Result<Response, Problem> {
         if !METHODS.contains(request.method()) {
             return Err(Problem::method_not_allowed());
@@ -80,7 +83,7 @@ impl Relay {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
         let target: Uri = path
-            .strip_prefix("/api")
+            .strip_prefix(self.prefix)
             .and_then(|path| path.parse().ok())
             .ok_or_else(Problem::no_such_page)?;
         let body = tokio::time::timeout(PATIENCE, Limited::new(body, LONGEST_BODY).collect())

@@ -31,13 +31,20 @@ scripted!(WindowsUpdateAgentInfo_Impl => IWindowsUpdateAgentInfo);
 
 impl IWindowsUpdateAgentInfo_Impl for WindowsUpdateAgentInfo_Impl {
     fn get_info(&self, identifier: &VARIANT) -> Answer<VARIANT> {
-        let name = value::text_of(identifier)
-            .ok_or_else(|| Fault::new(HResult::E_INVALIDARG, "What is asked for has to be named by a text"))?;
+        let name = value::text_of(identifier).ok_or_else(|| {
+            Fault::new(
+                HResult::E_INVALIDARG,
+                "What is asked for has to be named by a text",
+            )
+        })?;
         match name.as_str() {
             "ApiMajorVersion" => Ok(VARIANT::from(8)),
             "ApiMinorVersion" => Ok(VARIANT::from(0)),
             "ProductVersionString" => Ok(VARIANT::from(PRODUCT_VERSION)),
-            other => Err(Fault::new(HResult::E_INVALIDARG, format!("The agent has no information `{other}`"))),
+            other => Err(Fault::new(
+                HResult::E_INVALIDARG,
+                format!("The agent has no information `{other}`"),
+            )),
         }
     }
 }

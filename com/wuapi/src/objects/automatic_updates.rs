@@ -10,6 +10,7 @@ use wua_job::{Installation, InstallationJob};
 use wua_types::api::{Access, JobRequest};
 use wua_types::{AutomaticUpdatesNotificationLevel, HResult, Operation};
 
+use crate::agent;
 use crate::api::{
     IAutomaticUpdates_Impl, IAutomaticUpdates2, IAutomaticUpdates2_Impl, IAutomaticUpdatesResults,
     IAutomaticUpdatesResults_Impl, IAutomaticUpdatesSettings, IAutomaticUpdatesSettings3, IUpdateLockdown,
@@ -22,7 +23,6 @@ use crate::objects::lock;
 use crate::objects::lockdown::Lockdown;
 use crate::objects::settings::AutomaticUpdatesSettings;
 use crate::value::date_or_empty;
-use crate::agent;
 
 /// The object.
 #[implement(IAutomaticUpdates2, IUpdateLockdown)]
@@ -67,7 +67,11 @@ impl AutomaticUpdates {
 
 impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
     fn detect_now(&self) -> Answer<()> {
-        let level = agent::client()?.settings()?.automatic_updates.notification_level;
+        let level = match agent::client()?.settings() {
+            Ok(settings) => settings.automatic_updates.notification_level,
+            Err(ClientError::NotThere(_)) => return Err(HResult::WU_E_AU_NOSERVICE.into()),
+            Err(error) => return Err(error.into()),
+        };
         if level == AutomaticUpdatesNotificationLevel::Disabled {
             return Err(HResult::WU_E_AU_NOSERVICE.into());
         }
@@ -88,7 +92,8 @@ impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
     }
 
     fn settings(&self) -> Answer<IAutomaticUpdatesSettings> {
-        let settings: IAutomaticUpdatesSettings3 = AutomaticUpdatesSettings::read(self.lockdown.passed_on())?.into();
+        let settings: IAutomaticUpdatesSettings3 =
+            AutomaticUpdatesSettings::read(self.lockdown.passed_on())?.into();
         Ok(settings.into())
     }
 
@@ -102,7 +107,11 @@ impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
 
     /// The agent is a service of the machine's: where it answers, all that is needed is there.
     fn enable_service(&self) -> Answer<()> {
-        if self.service_enabled()? { Ok(()) } else { Err(HResult::WU_E_AU_NOSERVICE.into()) }
+        if self.service_enabled()? {
+            Ok(())
+        } else {
+            Err(HResult::WU_E_AU_NOSERVICE.into())
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use windows_core::{BSTR, ComObject, implement};
 use wua_types::CategoryType;
 
 use crate::api::{
-    ICategory, ICategory_Impl, ICategoryCollection, ICategoryCollection_Impl, IImageInformation, IUpdateCollection,
+    ICategory, ICategory_Impl, ICategoryCollection, ICategoryCollection_Impl, IImageInformation,
+    IUpdateCollection,
 };
 use crate::dispatch::scripted;
 use crate::fault::Answer;
@@ -39,7 +40,11 @@ impl CategoryCollection {
     pub fn found(categories: &[wua_types::Category], found: &Found) -> ComObject<Self> {
         let mut categories = categories.to_vec();
         categories.sort_by_key(|category| category.order);
-        Self::of(categories.into_iter().map(|facts| Category { facts, found: found.clone(), _lease: Lease::default() }))
+        Self::of(categories.into_iter().map(|facts| Category {
+            facts,
+            found: found.clone(),
+            _lease: Lease::default(),
+        }))
     }
 }
 
@@ -83,7 +88,10 @@ impl ICategory_Impl for Category_Impl {
 
     fn updates(&self) -> Answer<IUpdateCollection> {
         // Documented: these two kinds list none.
-        let lists = !matches!(self.facts.kind, CategoryType::Company | CategoryType::ProductFamily);
+        let lists = !matches!(
+            self.facts.kind,
+            CategoryType::Company | CategoryType::ProductFamily
+        );
         let mut members = self.found.updates();
         members.retain(|update| lists && update.is_in(self.facts.id));
         Ok(UpdateCollection::read_only(members.into_iter().map(ComObject::new)).into_interface())

@@ -14,7 +14,9 @@ pub struct ClientId(Mutex<Option<Text>>);
 impl ClientId {
     /// The property's value.
     pub fn get(&self) -> BSTR {
-        lock(&self.0).as_ref().map_or_else(|| BSTR::from("Unknown"), Text::to_bstr)
+        lock(&self.0)
+            .as_ref()
+            .map_or_else(|| BSTR::from("Unknown"), Text::to_bstr)
     }
 
     /// Sets it; nothing takes it back.

@@ -15,13 +15,18 @@ impl<T: ComObjectInner> List<T> {
     /// A list of those.
     pub fn of(elements: impl IntoIterator<Item = T>) -> Self {
         let elements = elements.into_iter().map(ComObject::new).collect();
-        Self { elements, _lease: Lease::default() }
+        Self {
+            elements,
+            _lease: Lease::default(),
+        }
     }
 }
 
 impl<T: ComObjectInner> std::fmt::Debug for List<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("List").field("elements", &self.elements.len()).finish_non_exhaustive()
+        f.debug_struct("List")
+            .field("elements", &self.elements.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,8 +7,8 @@ use windows_core::{BSTR, ComObject, IUnknown, implement};
 use wua_types::DownloadPriority;
 
 use crate::api::{
-    IDownloadJob, IDownloadResult, IUpdateCollection, IUpdateDownloader, IUpdateDownloader_Impl, IUpdateLockdown,
-    IUpdateLockdown_Impl,
+    IDownloadJob, IDownloadResult, IUpdateCollection, IUpdateDownloader, IUpdateDownloader_Impl,
+    IUpdateLockdown, IUpdateLockdown_Impl,
 };
 use crate::dispatch::scripted;
 use crate::fault::Answer;
@@ -53,7 +53,10 @@ scripted!(UpdateDownloader_Impl => IUpdateDownloader);
 impl UpdateDownloader {
     /// One that a session makes.
     pub fn of_session(client_id: ClientId) -> Self {
-        let options = Options { is_forced: false, priority: DownloadPriority::Normal };
+        let options = Options {
+            is_forced: false,
+            priority: DownloadPriority::Normal,
+        };
         Self {
             client_id,
             options: Mutex::new(options),

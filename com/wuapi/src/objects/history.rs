@@ -5,8 +5,9 @@ use wua_types::{HResult, OperationResultCode, ServerSelection, UpdateOperation};
 
 use crate::agent;
 use crate::api::{
-    ICategoryCollection, IStringCollection, IUpdateHistoryEntry, IUpdateHistoryEntry_Impl, IUpdateHistoryEntry2,
-    IUpdateHistoryEntry2_Impl, IUpdateHistoryEntryCollection, IUpdateHistoryEntryCollection_Impl, IUpdateIdentity,
+    ICategoryCollection, IStringCollection, IUpdateHistoryEntry, IUpdateHistoryEntry_Impl,
+    IUpdateHistoryEntry2, IUpdateHistoryEntry2_Impl, IUpdateHistoryEntryCollection,
+    IUpdateHistoryEntryCollection_Impl, IUpdateIdentity,
 };
 use crate::dispatch::scripted;
 use crate::fault::Answer;
@@ -36,7 +37,10 @@ collection! {
 /// gives what there is (rule R45).
 pub fn query(criteria: &str, start: i32, count: i32) -> Answer<IUpdateHistoryEntryCollection> {
     let start = usize::try_from(start).map_err(|_| HResult::WU_E_INVALIDINDEX)?;
-    let count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(HResult::WU_E_INVALIDINDEX)?;
+    let count = usize::try_from(count)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or(HResult::WU_E_INVALIDINDEX)?;
     let entries = agent::client()?.history(criteria, start, count)?.entries;
     let entries = entries.into_iter().map(|entry| UpdateHistoryEntry(entry.into()));
     Ok(UpdateHistoryEntryCollection::of(entries).into_interface())

@@ -184,7 +184,12 @@ impl IUpdateInstaller_Impl for UpdateInstaller_Impl {
         on_completed: Option<&IUnknown>,
         state: &VARIANT,
     ) -> Answer<IInstallationJob> {
-        self.begin(UpdateOperation::Installation, on_progress_changed, on_completed, state)
+        self.begin(
+            UpdateOperation::Installation,
+            on_progress_changed,
+            on_completed,
+            state,
+        )
     }
 
     fn begin_uninstall(
@@ -193,7 +198,12 @@ impl IUpdateInstaller_Impl for UpdateInstaller_Impl {
         on_completed: Option<&IUnknown>,
         state: &VARIANT,
     ) -> Answer<IInstallationJob> {
-        self.begin(UpdateOperation::Uninstallation, on_progress_changed, on_completed, state)
+        self.begin(
+            UpdateOperation::Uninstallation,
+            on_progress_changed,
+            on_completed,
+            state,
+        )
     }
 
     fn end_install(&self, value: Option<&IInstallationJob>) -> Answer<IInstallationResult> {

@@ -17,7 +17,10 @@ impl Lockdown {
     /// `LockDown`.
     pub fn lock_down(&self, flags: i32) -> Answer<()> {
         if flags != FOR_WEBSITE_ACCESS {
-            return Err(Fault::new(HResult::E_INVALIDARG, format!("{flags} is no lockdown option")));
+            return Err(Fault::new(
+                HResult::E_INVALIDARG,
+                format!("{flags} is no lockdown option"),
+            ));
         }
         self.0.store(true, Ordering::Relaxed);
         Ok(())
@@ -41,7 +44,10 @@ impl Lockdown {
     /// The check of each member that is refused afterwards.
     pub fn permits(&self) -> Answer<()> {
         if self.is_locked() {
-            return Err(Fault::new(HResult::WU_E_INVALID_OPERATION, "The object is locked down"));
+            return Err(Fault::new(
+                HResult::WU_E_INVALID_OPERATION,
+                "The object is locked down",
+            ));
         }
         Ok(())
     }

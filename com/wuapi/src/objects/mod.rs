@@ -48,7 +48,10 @@ use crate::fault::Answer;
 
 /// A place in a collection (wua.md 2.0 C).
 pub fn place(index: i32, count: usize) -> Answer<usize> {
-    usize::try_from(index).ok().filter(|place| *place < count).ok_or_else(|| HResult::WU_E_INVALIDINDEX.into())
+    usize::try_from(index)
+        .ok()
+        .filter(|place| *place < count)
+        .ok_or_else(|| HResult::WU_E_INVALIDINDEX.into())
 }
 
 /// Locks. A panic that poisoned the lock was answered where it happened; what it left is whole, as members change one thing.
@@ -59,5 +62,9 @@ pub fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A text for a client.
 pub fn bstr(text: &str) -> BSTR {
     // NULL and empty are the same to clients; some scripts compare with NULL.
-    if text.is_empty() { BSTR::new() } else { BSTR::from(text) }
+    if text.is_empty() {
+        BSTR::new()
+    } else {
+        BSTR::from(text)
+    }
 }

@@ -51,7 +51,10 @@ scripted!(WebProxy_Impl => IWebProxy);
 impl WebProxy {
     /// A proxy with the same settings: what a session's objects get (rule R5).
     pub fn copied(&self) -> ComObject<Self> {
-        let copy = Self { settings: Mutex::new(lock(&self.settings).clone()), ..Self::default() };
+        let copy = Self {
+            settings: Mutex::new(lock(&self.settings).clone()),
+            ..Self::default()
+        };
         ComObject::new(copy)
     }
 
@@ -79,7 +82,10 @@ impl IWebProxy_Impl for WebProxy_Impl {
     }
 
     fn bypass_list(&self) -> Answer<Option<IStringCollection>> {
-        Ok(lock(&self.settings).bypass_list.as_ref().map(ComObject::to_interface))
+        Ok(lock(&self.settings)
+            .bypass_list
+            .as_ref()
+            .map(ComObject::to_interface))
     }
 
     fn put_bypass_list(&self, value: Option<&IStringCollection>) -> Answer<()> {

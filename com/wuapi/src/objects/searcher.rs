@@ -76,7 +76,10 @@ scripted!(UpdateSearcher_Impl => IUpdateSearcher3);
 impl UpdateSearcher {
     /// One that a session makes.
     pub fn of_session(client_id: ClientId) -> Self {
-        Self { client_id, ..Self::default() }
+        Self {
+            client_id,
+            ..Self::default()
+        }
     }
 
     fn snapshot(&self, criteria: &BSTR) -> SearchSnapshot {
@@ -127,7 +130,12 @@ impl IUpdateSearcher_Impl for UpdateSearcher_Impl {
         self.set(|options| options.server_selection = value)
     }
 
-    fn begin_search(&self, criteria: &BSTR, on_completed: Option<&IUnknown>, state: &VARIANT) -> Answer<ISearchJob> {
+    fn begin_search(
+        &self,
+        criteria: &BSTR,
+        on_completed: Option<&IUnknown>,
+        state: &VARIANT,
+    ) -> Answer<ISearchJob> {
         jobs::begin_search(self.snapshot(criteria), on_completed, state)
     }
 
@@ -176,8 +184,12 @@ impl IUpdateSearcher_Impl for UpdateSearcher_Impl {
         let id = if border::is_null(value) || text.is_empty() {
             Uuid::nil()
         } else {
-            Uuid::parse_str(&text)
-                .map_err(|_| Fault::new(HResult::E_INVALIDARG, format!("`{text}` is not the id of a service")))?
+            Uuid::parse_str(&text).map_err(|_| {
+                Fault::new(
+                    HResult::E_INVALIDARG,
+                    format!("`{text}` is not the id of a service"),
+                )
+            })?
         };
         self.set(|options| options.service_id = id)
     }

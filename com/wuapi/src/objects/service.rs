@@ -7,7 +7,8 @@ use wua_types::UpdateServiceRegistrationState;
 
 use crate::api::{
     IStringCollection, IUpdateService, IUpdateService_Impl, IUpdateService2, IUpdateService2_Impl,
-    IUpdateServiceCollection, IUpdateServiceCollection_Impl, IUpdateServiceRegistration, IUpdateServiceRegistration_Impl,
+    IUpdateServiceCollection, IUpdateServiceCollection_Impl, IUpdateServiceRegistration,
+    IUpdateServiceRegistration_Impl,
 };
 use crate::dispatch::scripted;
 use crate::fault::Answer;

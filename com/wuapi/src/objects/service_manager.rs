@@ -11,7 +11,8 @@ use wua_types::{HResult, UpdateServiceRegistrationState};
 use crate::agent;
 use crate::api::{
     IUpdateLockdown, IUpdateLockdown_Impl, IUpdateService, IUpdateService2, IUpdateServiceCollection,
-    IUpdateServiceManager_Impl, IUpdateServiceManager2, IUpdateServiceManager2_Impl, IUpdateServiceRegistration,
+    IUpdateServiceManager_Impl, IUpdateServiceManager2, IUpdateServiceManager2_Impl,
+    IUpdateServiceRegistration,
 };
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
@@ -19,7 +20,9 @@ use crate::module::Lease;
 use crate::objects::client_id::ClientId;
 use crate::objects::lock;
 use crate::objects::lockdown::Lockdown;
-use crate::objects::service::{Registration, UpdateService, UpdateServiceCollection, UpdateServiceRegistration};
+use crate::objects::service::{
+    Registration, UpdateService, UpdateServiceCollection, UpdateServiceRegistration,
+};
 use crate::value;
 
 /// Flags of `AddService2`.
@@ -49,18 +52,25 @@ scripted!(UpdateServiceManager_Impl => IUpdateServiceManager2);
 impl UpdateServiceManager {
     /// One that a session makes.
     pub fn of_session(client_id: ClientId) -> Self {
-        Self { client_id, ..Self::default() }
+        Self {
+            client_id,
+            ..Self::default()
+        }
     }
 }
 
 /// The id that a client names a service by.
 fn id(text: &BSTR, otherwise: HResult) -> Answer<Uuid> {
     let text = text.to_string();
-    Uuid::parse_str(text.trim()).map_err(|_| Fault::new(otherwise, format!("`{text}` is not the id of a service")))
+    Uuid::parse_str(text.trim())
+        .map_err(|_| Fault::new(otherwise, format!("`{text}` is not the id of a service")))
 }
 
 fn find(id: Uuid) -> Answer<Option<wua_types::UpdateService>> {
-    Ok(agent::client()?.services()?.into_iter().find(|service| service.id == id))
+    Ok(agent::client()?
+        .services()?
+        .into_iter()
+        .find(|service| service.id == id))
 }
 
 fn from_configuration() -> Fault {
@@ -98,7 +108,12 @@ fn registered(id: Uuid) -> Answer<Registration> {
         None => UpdateServiceRegistrationState::NotRegistered,
     };
     let service = service.map(|service| ComObject::new(UpdateService::from(service)));
-    Ok(Registration { state, id, is_pending_with_au: false, service })
+    Ok(Registration {
+        state,
+        id,
+        is_pending_with_au: false,
+        service,
+    })
 }
 
 impl IUpdateServiceManager_Impl for UpdateServiceManager_Impl {
@@ -126,8 +141,14 @@ impl IUpdateServiceManager_Impl for UpdateServiceManager_Impl {
         self.lockdown.permits()?;
         let id = id(service_id, HResult::E_INVALIDARG)?;
         let services = agent::client()?.services()?;
-        let service = services.iter().find(|service| service.id == id).ok_or(HResult::WU_E_DS_UNKNOWNSERVICE)?;
-        let with_au = services.iter().filter(|service| service.is_registered_with_au).count();
+        let service = services
+            .iter()
+            .find(|service| service.id == id)
+            .ok_or(HResult::WU_E_DS_UNKNOWNSERVICE)?;
+        let with_au = services
+            .iter()
+            .filter(|service| service.is_registered_with_au)
+            .count();
         if service.offers_windows_updates || (service.is_registered_with_au && with_au == 1) {
             return Err(HResult::WU_E_DS_NEEDWINDOWSSERVICE.into());
         }
@@ -151,20 +172,29 @@ impl IUpdateServiceManager_Impl for UpdateServiceManager_Impl {
         }
         Err(Fault::new(
             HResult::E_INVALIDARG,
-            format!("`{scan_file_location}` is no scan package for this machine: there are none for its services"),
+            format!(
+                "`{scan_file_location}` is no scan package for this machine: there are none for its services"
+            ),
         ))
     }
 
     fn set_option(&self, option_name: &BSTR, option_value: &VARIANT) -> Answer<()> {
         self.lockdown.permits()?;
-        let wrong = || Fault::new(HResult::E_INVALIDARG, format!("`{option_name}` is no option, or has no such value"));
+        let wrong = || {
+            Fault::new(
+                HResult::E_INVALIDARG,
+                format!("`{option_name}` is no option, or has no such value"),
+            )
+        };
         let mut options = lock(&self.options);
         match option_name.to_string().as_str() {
             "AllowedServiceID" => {
                 let text = value::text_of(option_value).ok_or_else(wrong)?;
                 options.allowed_service_id = Some(Uuid::parse_str(&text).map_err(|_| wrong())?);
             }
-            "AllowWarningUI" => options.allow_warning_ui = value::boolean_of(option_value).ok_or_else(wrong)?,
+            "AllowWarningUI" => {
+                options.allow_warning_ui = value::boolean_of(option_value).ok_or_else(wrong)?
+            }
             _ => return Err(wrong()),
         }
         Ok(())

@@ -103,7 +103,12 @@ impl IUpdateSession3_Impl for UpdateSession_Impl {
         Ok(UpdateServiceManager::of_session(self.client_id.clone()).into())
     }
 
-    fn query_history(&self, criteria: &BSTR, start_index: i32, count: i32) -> Answer<IUpdateHistoryEntryCollection> {
+    fn query_history(
+        &self,
+        criteria: &BSTR,
+        start_index: i32,
+        count: i32,
+    ) -> Answer<IUpdateHistoryEntryCollection> {
         history::query(&criteria.to_string(), start_index, count)
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use windows_core::implement;
 use wua_types::api::{Access, AutomaticUpdatesDocument, SettingOrigin};
 use wua_types::{
-    AutomaticUpdatesNotificationLevel, AutomaticUpdatesPermissionType, AutomaticUpdatesScheduledInstallationDay,
-    AutomaticUpdatesUserType, HResult,
+    AutomaticUpdatesNotificationLevel, AutomaticUpdatesPermissionType,
+    AutomaticUpdatesScheduledInstallationDay, AutomaticUpdatesUserType, HResult,
 };
 
 use crate::agent;
@@ -39,7 +39,10 @@ impl State {
             read: settings.automatic_updates,
             wanted: settings.automatic_updates,
             is_owner: client.system()?.access == Access::Owner,
-            has_policy: settings.settings.iter().any(|setting| setting.origin == SettingOrigin::Policy),
+            has_policy: settings
+                .settings
+                .iter()
+                .any(|setting| setting.origin == SettingOrigin::Policy),
         })
     }
 
@@ -52,7 +55,11 @@ impl State {
                 wishes.insert(key.into(), value.into());
             }
         };
-        wish("notification_level", read.notification_level != wanted.notification_level, wanted.notification_level.into());
+        wish(
+            "notification_level",
+            read.notification_level != wanted.notification_level,
+            wanted.notification_level.into(),
+        );
         wish(
             "scheduled_installation_day",
             read.scheduled_installation_day != wanted.scheduled_installation_day,
@@ -63,7 +70,11 @@ impl State {
             read.scheduled_installation_time != wanted.scheduled_installation_time,
             wanted.scheduled_installation_time,
         );
-        if wishes.is_empty() { wishes } else { Map::from_iter([("automatic_updates".into(), wishes.into())]) }
+        if wishes.is_empty() {
+            wishes
+        } else {
+            Map::from_iter([("automatic_updates".into(), wishes.into())])
+        }
     }
 }
 
@@ -81,7 +92,11 @@ scripted!(AutomaticUpdatesSettings_Impl => IAutomaticUpdatesSettings3);
 impl AutomaticUpdatesSettings {
     /// The settings of now.
     pub fn read(lockdown: Lockdown) -> Answer<Self> {
-        Ok(Self { state: Mutex::new(State::read()?), lockdown, _lease: Lease::default() })
+        Ok(Self {
+            state: Mutex::new(State::read()?),
+            lockdown,
+            _lease: Lease::default(),
+        })
     }
 
     /// A setter: for administrators.
@@ -97,7 +112,11 @@ impl AutomaticUpdatesSettings {
     /// A setter of what has only one value here.
     fn only(&self, is_so: bool, why: &str) -> Answer<()> {
         self.want(|_| {})?;
-        if is_so { Ok(()) } else { Err(Fault::new(HResult::WU_E_NOT_SUPPORTED, why)) }
+        if is_so {
+            Ok(())
+        } else {
+            Err(Fault::new(HResult::WU_E_NOT_SUPPORTED, why))
+        }
     }
 }
 
@@ -133,7 +152,10 @@ impl IAutomaticUpdatesSettings_Impl for AutomaticUpdatesSettings_Impl {
 
     fn put_scheduled_installation_time(&self, value: i32) -> Answer<()> {
         if !(0..24).contains(&value) {
-            return Err(Fault::new(HResult::E_INVALIDARG, format!("{value} is no hour of a day")));
+            return Err(Fault::new(
+                HResult::E_INVALIDARG,
+                format!("{value} is no hour of a day"),
+            ));
         }
         self.want(|wanted| wanted.scheduled_installation_time = value)
     }
@@ -186,7 +208,10 @@ impl IAutomaticUpdatesSettings3_Impl for AutomaticUpdatesSettings_Impl {
     }
 
     fn put_non_administrators_elevated(&self, value: bool) -> Answer<()> {
-        self.only(!value, "Who may install is decided by membership of the agent's group")
+        self.only(
+            !value,
+            "Who may install is decided by membership of the agent's group",
+        )
     }
 
     fn featured_updates_enabled(&self) -> Answer<bool> {

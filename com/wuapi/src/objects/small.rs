@@ -6,8 +6,8 @@ use wua_types::{HResult, InstallationImpact, InstallationRebootBehavior, UpdateE
 use crate::api::{
     IInstallationBehavior, IInstallationBehavior_Impl, IUpdateDownloadContent, IUpdateDownloadContent_Impl,
     IUpdateDownloadContent2, IUpdateDownloadContent2_Impl, IUpdateDownloadContentCollection,
-    IUpdateDownloadContentCollection_Impl, IUpdateException, IUpdateException_Impl, IUpdateExceptionCollection,
-    IUpdateExceptionCollection_Impl, IUpdateIdentity, IUpdateIdentity_Impl,
+    IUpdateDownloadContentCollection_Impl, IUpdateException, IUpdateException_Impl,
+    IUpdateExceptionCollection, IUpdateExceptionCollection_Impl, IUpdateIdentity, IUpdateIdentity_Impl,
 };
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
@@ -49,7 +49,9 @@ scripted!(InstallationBehavior_Impl => IInstallationBehavior);
 
 impl InstallationBehavior {
     /// For a member that answers it; there may be none.
-    pub fn answer(behavior: Option<wua_types::InstallationBehavior>) -> Answer<Option<IInstallationBehavior>> {
+    pub fn answer(
+        behavior: Option<wua_types::InstallationBehavior>,
+    ) -> Answer<Option<IInstallationBehavior>> {
         Ok(behavior.map(|behavior| Self(behavior.into()).into()))
     }
 }
@@ -142,6 +144,11 @@ collection! {
 impl UpdateExceptionCollection {
     /// Those warnings.
     pub fn told(warnings: &[wua_types::UpdateException]) -> ComObject<Self> {
-        Self::of(warnings.iter().cloned().map(|warning| UpdateException(warning.into())))
+        Self::of(
+            warnings
+                .iter()
+                .cloned()
+                .map(|warning| UpdateException(warning.into())),
+        )
     }
 }

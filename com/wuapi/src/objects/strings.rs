@@ -29,7 +29,12 @@ impl StringCollection {
     /// One that nobody can change: texts of another object.
     pub fn read_only(texts: impl IntoIterator<Item = impl AsRef<str>>) -> IStringCollection {
         let texts = texts.into_iter().map(|text| Text::from(text.as_ref())).collect();
-        Self { texts: Mutex::new(texts), read_only: true, ..Self::default() }.into()
+        Self {
+            texts: Mutex::new(texts),
+            read_only: true,
+            ..Self::default()
+        }
+        .into()
     }
 
     /// A member that has no texts.
@@ -45,12 +50,21 @@ impl StringCollection {
     /// A collection of ours that a client gives; other implementations are refused.
     pub fn of_client(given: Option<&IStringCollection>) -> Answer<ComObject<Self>> {
         let given = given.ok_or(HResult::E_POINTER)?;
-        ComObject::cast_from(given).map_err(|_| Fault::new(HResult::E_INVALIDARG, "The string collection is not of this library"))
+        ComObject::cast_from(given).map_err(|_| {
+            Fault::new(
+                HResult::E_INVALIDARG,
+                "The string collection is not of this library",
+            )
+        })
     }
 
     /// A copy that can be changed.
     pub fn copied(&self) -> ComObject<Self> {
-        Self { texts: Mutex::new(self.texts()), ..Self::default() }.into_object()
+        Self {
+            texts: Mutex::new(self.texts()),
+            ..Self::default()
+        }
+        .into_object()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Text>) -> Answer<T>) -> Answer<T> {

@@ -5,7 +5,8 @@ use wua_types::HResult;
 
 use crate::agent;
 use crate::api::{
-    IInstallationAgent, IInstallationAgent_Impl, IStringCollection, ISystemInformation, ISystemInformation_Impl,
+    IInstallationAgent, IInstallationAgent_Impl, IStringCollection, ISystemInformation,
+    ISystemInformation_Impl,
 };
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
@@ -41,6 +42,9 @@ scripted!(InstallationAgent_Impl => IInstallationAgent);
 
 impl IInstallationAgent_Impl for InstallationAgent_Impl {
     fn record_installation_result(&self, cookie: &BSTR, _: i32, _: Option<&IStringCollection>) -> Answer<()> {
-        Err(Fault::new(HResult::E_INVALIDARG, format!("No installer was given the cookie `{cookie}`")))
+        Err(Fault::new(
+            HResult::E_INVALIDARG,
+            format!("No installer was given the cookie `{cookie}`"),
+        ))
     }
 }

@@ -7,26 +7,28 @@ use uuid::Uuid;
 use windows::Win32::Foundation::DECIMAL;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, ComObject, implement};
+use wua_types::api::UpdateStateDocument;
 use wua_types::criteria::CriteriaFacts;
 use wua_types::{
-    AutoDownloadMode, AutoSelectionMode, DeploymentAction, DownloadPriority, HResult, MsrcSeverity, UpdateId, UpdateType,
+    AutoDownloadMode, AutoSelectionMode, DeploymentAction, DownloadPriority, HResult, MsrcSeverity, UpdateId,
+    UpdateType,
 };
 
-use crate::agent::{self, Live};
+use crate::agent;
 use crate::api::{
-    ICategoryCollection, IImageInformation, IInstallationBehavior, IStringCollection, IUpdate, IUpdate_Impl, IUpdate2_Impl,
-    IUpdate3_Impl, IUpdate4_Impl, IUpdate5, IUpdate5_Impl, IUpdateCollection, IUpdateDownloadContentCollection,
-    IUpdateIdentity,
+    ICategoryCollection, IImageInformation, IInstallationBehavior, IStringCollection, IUpdate, IUpdate_Impl,
+    IUpdate2_Impl, IUpdate3_Impl, IUpdate4_Impl, IUpdate5, IUpdate5_Impl, IUpdateCollection,
+    IUpdateDownloadContentCollection, IUpdateIdentity,
 };
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
 use crate::module::Lease;
 use crate::objects::lockdown::Lockdown;
+use crate::objects::small::DownloadContent;
 use crate::objects::{
     CategoryCollection, DownloadContentCollection, InstallationBehavior, StringCollection, UpdateCollection,
     UpdateIdentity, bstr,
 };
-use crate::objects::small::DownloadContent;
 use crate::value::{date, date_or_empty, decimal};
 
 /// What one search found, as facts: objects that need each other share it, so that none holds another in a circle.
@@ -41,7 +43,10 @@ impl Found {
 
     /// New objects for all of it, in order.
     pub fn updates(&self) -> Vec<Update> {
-        self.0.iter().map(|facts| Update::new(facts.clone(), facts.id(), self.clone())).collect()
+        self.0
+            .iter()
+            .map(|facts| Update::new(facts.clone(), facts.id(), self.clone()))
+            .collect()
     }
 }
 
@@ -62,7 +67,14 @@ scripted!(Update_Impl => IUpdate5);
 
 impl Update {
     fn new(facts: Arc<wua_types::Update>, root: UpdateId, found: Found) -> Self {
-        Self { facts, root, found, bundled: OnceLock::new(), lockdown: Lockdown::default(), _lease: Lease::default() }
+        Self {
+            facts,
+            root,
+            found,
+            bundled: OnceLock::new(),
+            lockdown: Lockdown::default(),
+            _lease: Lease::default(),
+        }
     }
 
     /// What is known of it.
@@ -85,11 +97,14 @@ impl Update {
     /// The same update, as an object that is locked down gives it (rule R2).
     pub fn locked(&self) -> ComObject<Self> {
         let lockdown = Lockdown::locked();
-        ComObject::new(Self { lockdown, ..Self::new(self.facts.clone(), self.root, self.found.clone()) })
+        ComObject::new(Self {
+            lockdown,
+            ..Self::new(self.facts.clone(), self.root, self.found.clone())
+        })
     }
 
-    fn live(&self) -> Answer<Live> {
-        agent::live(self.root, &self.facts)
+    fn live(&self) -> Answer<UpdateStateDocument> {
+        agent::live(&self.facts)
     }
 
     fn strings(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Answer<IStringCollection> {
@@ -114,7 +129,10 @@ impl IUpdate_Impl for Update_Impl {
         let children = || {
             let children = self.facts.bundled_updates.iter().map(|child| {
                 let child = Update::new(Arc::new(child.clone()), self.root, self.found.clone());
-                ComObject::new(Update { lockdown: self.lockdown.passed_on(), ..child })
+                ComObject::new(Update {
+                    lockdown: self.lockdown.passed_on(),
+                    ..child
+                })
             });
             UpdateCollection::read_only(children)
         };
@@ -182,7 +200,8 @@ impl IUpdate_Impl for Update_Impl {
     }
 
     fn put_is_hidden(&self, value: bool) -> Answer<()> {
-        Ok(agent::client()?.set_hidden(self.facts.id(), value)?)
+        agent::client()?.set_hidden(self.facts.id(), value)?;
+        Ok(())
     }
 
     /// As of the search, documented so.
@@ -280,7 +299,8 @@ impl IUpdate_Impl for Update_Impl {
         if self.facts.eula_accepted {
             return Ok(());
         }
-        Ok(agent::client()?.accept_eula(self.root)?)
+        agent::client()?.accept_eula(self.root)?;
+        Ok(())
     }
 
     fn deployment_action(&self) -> Answer<DeploymentAction> {
@@ -295,7 +315,10 @@ impl IUpdate_Impl for Update_Impl {
         }
         let folder = path.to_string();
         if !Path::new(&folder).is_dir() {
-            return Err(Fault::new(HResult::STG_E_PATHNOTFOUND, format!("There is no folder `{folder}`")));
+            return Err(Fault::new(
+                HResult::STG_E_PATHNOTFOUND,
+                format!("There is no folder `{folder}`"),
+            ));
         }
         let now = self.live()?;
         if !now.eula_accepted {
@@ -304,7 +327,10 @@ impl IUpdate_Impl for Update_Impl {
         if !now.is_downloaded {
             return Err(HResult::WU_E_DM_NOTDOWNLOADED.into());
         }
-        Err(Fault::new(HResult::E_ACCESSDENIED, "The agent does not give its content store's files to programs"))
+        Err(Fault::new(
+            HResult::E_ACCESSDENIED,
+            "The agent does not give its content store's files to programs",
+        ))
     }
 
     fn download_priority(&self) -> Answer<DownloadPriority> {
@@ -312,7 +338,11 @@ impl IUpdate_Impl for Update_Impl {
     }
 
     fn download_contents(&self) -> Answer<IUpdateDownloadContentCollection> {
-        let own = self.facts.package.iter().filter_map(|package| package.content.clone());
+        let own = self
+            .facts
+            .package
+            .iter()
+            .filter_map(|package| package.content.clone());
         Ok(DownloadContentCollection::of(own.map(DownloadContent::new)).into_interface())
     }
 }
@@ -333,7 +363,10 @@ impl IUpdate2_Impl for Update_Impl {
     fn copy_to_cache(&self, files: Option<&IStringCollection>) -> Answer<()> {
         self.lockdown.permits()?;
         StringCollection::of_client(files)?;
-        Err(Fault::new(HResult::E_ACCESSDENIED, "The agent fetches its content store's files itself"))
+        Err(Fault::new(
+            HResult::E_ACCESSDENIED,
+            "The agent fetches its content store's files itself",
+        ))
     }
 }
 

@@ -27,7 +27,11 @@ impl UpdateCollection {
     /// One that nobody can change.
     pub fn read_only(updates: impl IntoIterator<Item = ComObject<Update>>) -> ComObject<Self> {
         let updates = Mutex::new(updates.into_iter().collect());
-        ComObject::new(Self { updates, read_only: true, ..Self::default() })
+        ComObject::new(Self {
+            updates,
+            read_only: true,
+            ..Self::default()
+        })
     }
 
     /// What it holds now.
@@ -38,8 +42,12 @@ impl UpdateCollection {
     /// A collection of ours that a client gives; other implementations are refused.
     pub fn of_client(given: Option<&IUpdateCollection>) -> Answer<ComObject<Self>> {
         let given = given.ok_or(HResult::E_POINTER)?;
-        ComObject::cast_from(given)
-            .map_err(|_| Fault::new(HResult::E_INVALIDARG, "The update collection is not of this library"))
+        ComObject::cast_from(given).map_err(|_| {
+            Fault::new(
+                HResult::E_INVALIDARG,
+                "The update collection is not of this library",
+            )
+        })
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<ComObject<Update>>) -> Answer<T>) -> Answer<T> {
@@ -58,7 +66,9 @@ impl UpdateCollection {
 impl IUpdateCollection_Impl for UpdateCollection_Impl {
     fn item(&self, index: i32) -> Answer<IUpdate> {
         let updates = lock(&self.updates);
-        Ok(updates[place(index, updates.len())?].to_interface::<IUpdate5>().into())
+        Ok(updates[place(index, updates.len())?]
+            .to_interface::<IUpdate5>()
+            .into())
     }
 
     fn put_item(&self, index: i32, value: Option<&IUpdate>) -> Answer<()> {
@@ -97,7 +107,11 @@ impl IUpdateCollection_Impl for UpdateCollection_Impl {
     }
 
     fn copy(&self) -> Answer<IUpdateCollection> {
-        Ok(UpdateCollection { updates: Mutex::new(self.updates()), ..UpdateCollection::default() }.into())
+        Ok(UpdateCollection {
+            updates: Mutex::new(self.updates()),
+            ..UpdateCollection::default()
+        }
+        .into())
     }
 
     fn insert(&self, index: i32, value: Option<&IUpdate>) -> Answer<()> {

@@ -26,7 +26,9 @@ impl Wanted {
     pub fn get(&self, lockdown: &Lockdown) -> Option<IUpdateCollection> {
         let updates = lock(&self.0).clone()?;
         Some(match lockdown.is_locked() {
-            true => UpdateCollection::read_only(updates.iter().map(|update| update.locked())).into_interface(),
+            true => {
+                UpdateCollection::read_only(updates.iter().map(|update| update.locked())).into_interface()
+            }
             false => UpdateCollection::read_only(updates).into_interface(),
         })
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 pub(crate) mod agent;
+pub(crate) mod bridge;
 pub(crate) mod choosing;
 pub(crate) mod codes;
 pub(crate) mod demo;
@@ -18,3 +19,4 @@ pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod web;
+pub(crate) mod wine;

@@ -3,6 +3,7 @@
 
 mod api;
 mod authorizing;
+mod bridge;
 mod fronting;
 #[path = "../cli/harness/mod.rs"]
 #[expect(

@@ -208,3 +208,46 @@ fn what_is_hidden_is_not_found_until_it_is_brought_back() {
         false
     );
 }
+
+#[test]
+fn what_a_front_asks_again_is_how_things_stand_now() {
+    let agent = Agent::serve(Machine::new(1, &[]));
+    let update = agent.ids().into_values().next().expect("an update");
+    let whole = agent.get(&format!("/updates/{update}"));
+    let bundled = whole["bundled_updates"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let state = |id: &str| agent.get(&format!("/updates/{id}/state"));
+    let stands = |id: &str, key: &str| state(id)[key].as_bool().expect("a truth");
+    for id in [&update, &bundled] {
+        assert!(!stands(id, "is_downloaded") && !stands(id, "is_installed") && !stands(id, "is_hidden"));
+    }
+    let work = |operation: &str| {
+        let job = id();
+        agent
+            .put_job(&job, json!({ "operation": operation, "updates": [update] }))
+            .is(201);
+        assert_eq!(agent.finish(&job)["outcome"]["result_code"], 2);
+    };
+    work("download");
+    for id in [&update, &bundled] {
+        assert!(stands(id, "is_downloaded") && !stands(id, "is_installed"));
+    }
+    for hidden in [true, false] {
+        let path = format!("/updates/{update}/hidden");
+        agent
+            .call(Door::Control, "PUT", &path, Some(json!({ "hidden": hidden })))
+            .is(204);
+        assert_eq!(stands(&update, "is_hidden"), hidden);
+    }
+    work("install");
+    assert!(stands(&update, "is_installed") && stands(&bundled, "is_installed"));
+    // Whoever removes it from the content store, the agent does not have to be told.
+    let contents = agent.machine.path("var/lib/wua/store/sha256");
+    std::fs::remove_dir_all(contents).expect("removed");
+    assert!(!stands(&update, "is_downloaded"));
+    agent
+        .call(Door::Read, "GET", &format!("/updates/{}/state", id()), None)
+        .refuses(404, "WU_E_ITEMNOTFOUND");
+}

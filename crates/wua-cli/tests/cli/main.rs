@@ -21,3 +21,4 @@ mod searching;
 mod selecting;
 mod snapshots;
 mod undo;
+mod wine;

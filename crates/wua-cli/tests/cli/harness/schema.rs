@@ -113,6 +113,8 @@ pub(crate) fn document_of(arguments: &[String]) -> &'static str {
         Some("codes") => "codes",
         Some("sandbox") => "sandbox",
         Some("web") => "web",
+        Some("bridge") => "bridge",
+        Some("wine") => "wine",
         other => panic!("the schema knows no document of {other:?}"),
     }
 }

@@ -1,0 +1,161 @@
+// Bridges and agents that are not what they should be. Needs `fake_bridge`; see there what the words mean. Whatever happens, a call
+// ends with a code, soon, and the next call after a good word succeeds.
+#include "contract.h"
+
+#include <psapi.h>
+
+namespace {
+
+void tell(const char* word) {
+    std::wstring path = file(setting.control), made = path + L".new";
+    HANDLE handle = CreateFileW(made.c_str(), GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS, 0, nullptr);
+    if (handle == INVALID_HANDLE_VALUE) throw Failure{E_FAIL, "the control file cannot be written"};
+    DWORD written = 0;
+    WriteFile(handle, word, static_cast<DWORD>(strlen(word)), &written, nullptr);
+    CloseHandle(handle);
+    if (!MoveFileExW(made.c_str(), path.c_str(), MOVEFILE_REPLACE_EXISTING)) throw Failure{E_FAIL, "MoveFileEx"};
+    for (int i = 0; i < 500; ++i) {
+        if (GetFileAttributesW(path.c_str()) == INVALID_FILE_ATTRIBUTES) return;
+        Sleep(20);
+    }
+    throw Failure{E_FAIL, "fake_bridge does not obey"};
+}
+
+struct Trouble {
+    explicit Trouble(const char* word) { tell(word); }
+    ~Trouble() { tell("good"); }
+};
+
+HRESULT search_code() {
+    Com<ISearchResult> result;
+    HRESULT code = searcher()->Search(Bstr(L"IsInstalled=0"), result.out());
+    if (FAILED(code) && result) throw Failure{E_FAIL, "a result beside a failure"};
+    return code;
+}
+
+// Every kind of call fails with a code, in time; afterwards all is well.
+void troubled(const char* word, HRESULT expected) {
+    SAME(search_code(), S_OK);
+    auto update = pending(1)[0];
+    ULONGLONG begun = GetTickCount64();
+    {
+        Trouble trouble(word);
+        HRESULT code = search_code();
+        CHECK(FAILED(code));
+        if (expected != S_OK) SAME(code, expected);
+        // A job says the same at its end, and completes.
+        Search search;
+        int calls = 0;
+        SearchCompleted listener([&](auto*, auto*) { return ++calls, S_OK; });
+        Com<ISearchJob> job;
+        HRESULT started = search.begin(&listener, Variant(), job.out());
+        if (SUCCEEDED(started)) {
+            Com<ISearchResult> result;
+            SAME(search.end(job.get(), result.out()), code);
+            SAME(calls, 1);
+        }
+        SAME(listener.references(), 0ul);
+        LONG total = 0;
+        CHECK(FAILED(searcher()->GetTotalHistoryCount(&total)));
+        VARIANT_BOOL downloaded = 0;
+        // Live values may stand as they stood, or fail; they may not hang or lie.
+        HRESULT live = update->get_IsDownloaded(&downloaded);
+        CHECK(FAILED(live) || downloaded == VARIANT_FALSE);
+        // What the search told is still here.
+        CHECK(!title(update.get()).empty());
+        Com<IUpdateInstaller> installer;
+        MUST(session()->CreateUpdateInstaller(installer.out()));
+        MUST(installer->put_Updates(collection({update}).get()));
+        Com<IInstallationJob> installing;
+        Com<IInstallationResult> result;
+        HRESULT install = installer->BeginInstall(nullptr, nullptr, Variant(), installing.out());
+        if (SUCCEEDED(install)) throw Failure{E_FAIL, "an installation began without an agent"};
+        CHECK(!installing);
+    }
+    CHECK(GetTickCount64() - begun < 30'000);
+    SAME(search_code(), S_OK);
+}
+
+}  // namespace
+
+TEST("hostile", a_wrong_token) { troubled("wrong-token", WU_E_SERVICE_STOP); }
+TEST("hostile", no_bridge_file) { troubled("no-file", WU_E_SERVICE_STOP); }
+TEST("hostile", nobody_at_the_port) { troubled("nobody", WU_E_SERVICE_STOP); }
+TEST("hostile", an_imposter_at_the_port) { troubled("imposter", WU_E_SERVICE_STOP); }
+TEST("hostile", connections_are_closed) { troubled("deaf", S_OK); }
+TEST("hostile", answers_are_no_http) { troubled("garbage", S_OK); }
+TEST("hostile", answers_are_cut_off) { troubled("truncated", S_OK); }
+TEST("hostile", answers_are_no_json) { troubled("not-json", S_OK); }
+TEST("hostile", answers_are_other_json) { troubled("other-json", S_OK); }
+
+TEST("hostile", headers_without_end) {
+    troubled("endless", S_OK);
+}
+
+TEST("hostile", an_answer_of_twenty_gigabytes_is_not_swallowed) {
+    PROCESS_MEMORY_COUNTERS before{}, after{};
+    GetProcessMemoryInfo(GetCurrentProcess(), &before, sizeof before);
+    {
+        Trouble trouble("oversized");
+        ULONGLONG begun = GetTickCount64();
+        CHECK(FAILED(search_code()));
+        CHECK(GetTickCount64() - begun < 130'000);
+    }
+    GetProcessMemoryInfo(GetCurrentProcess(), &after, sizeof after);
+    SAME(search_code(), S_OK);
+    CHECK(after.PeakPagefileUsage < before.PeakPagefileUsage + (600u << 20));
+}
+
+// The agent ends in the middle of an installation and comes back: the job goes on, and its client sees it through.
+TEST("hostile", the_agent_goes_and_comes_back_in_mid_job) {
+    Gate gate;
+    auto updates = pending(1);
+    updates.insert(updates.begin(), slow());
+    Install install(ready(updates));
+    Event under_way;
+    int completions = 0;
+    LONG last = 0;
+    bool falls = false;
+    InstallProgressed progressed([&](IInstallationJob*, IInstallationProgressChangedCallbackArgs* args) {
+        LONG percent = number<LONG>(object(args, &IInstallationProgressChangedCallbackArgs::get_Progress).get(),
+                                    &IInstallationProgress::get_PercentComplete);
+        falls |= percent < last;
+        last = percent;
+        under_way.set();
+        return S_OK;
+    });
+    InstallCompleted completed([&](auto*, auto*) { return ++completions, S_OK; });
+    Com<IInstallationJob> job;
+    MUST(install.front->BeginInstall(&progressed, &completed, Variant(), job.out()));
+    CHECK(under_way.wait_for(30'000, setting.apartment));
+    tell("restart");
+    gate.open();
+    CHECK(!truth(job.get(), &IInstallationJob::get_IsCompleted));
+    Com<IInstallationResult> result;
+    MUST(install.front->EndInstall(job.get(), result.out()));
+    SAME(static_cast<int>(code_of(result)), static_cast<int>(orcSucceeded));
+    SAME(completions, 1);
+    SAME(last, 100l);
+    CHECK(!falls);
+    SAME(search_code(), S_OK);
+}
+
+TEST("hostile", a_cut_connection_in_mid_job_is_made_again) {
+    Gate gate;
+    Install install(ready({slow()}));
+    Event under_way;
+    int completions = 0;
+    InstallProgressed progressed([&](auto*, auto*) { return under_way.set(), S_OK; });
+    InstallCompleted completed([&](auto*, auto*) { return ++completions, S_OK; });
+    Com<IInstallationJob> job;
+    MUST(install.front->BeginInstall(&progressed, &completed, Variant(), job.out()));
+    CHECK(under_way.wait_for(30'000, setting.apartment));
+    tell("cut");
+    Sleep(500);
+    CHECK(!truth(job.get(), &IInstallationJob::get_IsCompleted));
+    gate.open();
+    Com<IInstallationResult> result;
+    MUST(install.front->EndInstall(job.get(), result.out()));
+    SAME(static_cast<int>(code_of(result)), static_cast<int>(orcSucceeded));
+    SAME(completions, 1);
+}

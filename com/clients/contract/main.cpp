@@ -1,0 +1,72 @@
+// The contract tests: what the documents, published clients and the project's rules (R1 to R50 of the reference) promise to
+// clients. One line a test: `ok NAME`, or `FAILED NAME why`; then their numbers.
+//
+//     contract mta|sta MACHINE CONTROL LAYOUT [GROUP | NAME…]
+//     contract install-one                      begin the slow update's installation and say how it went (a test runs many)
+//
+// MACHINE is a practice machine made with `--with slow`; without names everything but the group `hostile` is run, which needs
+// `fake_bridge`.
+#include "contract.h"
+
+#include <algorithm>
+
+int install_one();
+
+Setting setting;
+
+std::vector<Test>& Test::all() {
+    static std::vector<Test> tests;
+    return tests;
+}
+
+namespace {
+
+bool wanted(const Test& test, int count, char** words) {
+    if (count == 0) return strcmp(test.group, "hostile") != 0;
+    return std::any_of(words, words + count, [&](const char* word) { return !strcmp(word, test.name) || !strcmp(word, test.group); });
+}
+
+bool fits(In in) {
+    return in == In::Both || (in == In::Single) == (setting.apartment == Apartment::Single);
+}
+
+std::string run(const Test& test) {
+    try {
+        test.run();
+        return "";
+    } catch (const Failure& failure) {
+        return failure.what;
+    }
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    setvbuf(stdout, nullptr, _IONBF, 0);
+    wchar_t program[MAX_PATH];
+    GetModuleFileNameW(nullptr, program, MAX_PATH);
+    setting.program = program;
+    if (count == 2 && !strcmp(words[1], "install-one")) return install_one();
+    if (count < 5) {
+        printf("usage: contract mta|sta MACHINE CONTROL LAYOUT [GROUP | NAME...]\n");
+        return 2;
+    }
+    setting.machine = words[2];
+    setting.control = words[3];
+    setting.layout = words[4];
+    setting.main_thread = GetCurrentThreadId();
+    setting.apartment = apartment_of(words[1]);
+    Initialised initialised(setting.apartment);
+    int good = 0, failed = 0;
+    for (const Test& test : Test::all()) {
+        if (!wanted(test, count - 5, words + 5) || !fits(test.in)) continue;
+        ULONGLONG begun = GetTickCount64();
+        std::string why = run(test);
+        double seconds = static_cast<double>(GetTickCount64() - begun) / 1000;
+        if (why.empty()) printf("ok %s %.1f s\n", test.name, seconds);
+        else printf("FAILED %s %s\n", test.name, why.c_str());
+        ++(why.empty() ? good : failed);
+    }
+    printf("contract: %d ok, %d failed\n", good, failed);
+    return failed || good == 0 ? 1 : 0;
+}

@@ -1,0 +1,11 @@
+end=good
+session.ClientApplicationID=smoke.js
+asynchronous.Calls=1
+asynchronous.State=1
+asynchronous.Found=10
+fails.Criteria=0x80240032
+fails.Index=0x80240007
+fails.ReadOnly=0x80240037
+fails.NoUpdates=0x80240024
+fails.History=0x80240007
+escaped=it''s

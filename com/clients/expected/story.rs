@@ -1,0 +1,14 @@
+end=good
+search.Updates.Count=10
+download.ResultCode=2
+download.HResult=0x00000000
+install.InTime=1
+install.ResultCode=3
+install.HResult=0x00240003
+install.progress.Falls=0
+install.progress.AfterCompletion=0
+install.progress.OneEach=1
+install.progress.Last=100
+install.Completions=1
+history.0.ClientApplicationID=story.rs
+history.0.Operation=1

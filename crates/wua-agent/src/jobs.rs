@@ -241,6 +241,16 @@ impl Jobs {
             let members = of_members().filter(|other| !other.is_owners()).count();
             // The machine's owner and its schedule are never kept out by others.
             if of_caller >= AT_ONCE.1 || (!order.is_owners() && members >= AT_ONCE.0) {
+                let changes =
+                    |operation: Operation| !matches!(operation, Operation::Search | Operation::Download);
+                let busy = known
+                    .values()
+                    .find(|entry| changes(entry.operation) && entry.is_running());
+                // It would be refused for that in any case, a moment later (rule R13).
+                if let Some(busy) = busy.filter(|_| changes(order.request().operation)) {
+                    let what = format!("job {} is changing this machine", busy.id);
+                    return Err(Problem::new(HResult::WU_E_INSTALL_NOT_ALLOWED, what));
+                }
                 return Err(too_much("too many jobs run at once"));
             }
             let folder = self.machine.folders.agent_job(id);

@@ -138,6 +138,7 @@ fn begin<K: wua_job::Told>(
         request: JobRequest::new(operation),
         updates: Arc::clone(updates),
         observer,
+        async_state: None,
     };
     client.begin(begin).expect("begun")
 }

@@ -13,7 +13,7 @@ use wua_types::{DownloadPhase, DownloadResult, HResult, Operation, OperationResu
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, not_ours, request_abort, some};
+use super::{clean_up, end, index, ours, request_abort, some};
 use crate::agent;
 use crate::api::{
     IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadCompletedCallbackArgs_Impl, IDownloadJob,
@@ -72,8 +72,7 @@ pub fn download(order: DownloadSnapshot) -> Answer<IDownloadResult> {
 
 /// `EndDownload` (rule R22).
 pub fn end_download(job: Option<&IDownloadJob>) -> Answer<IDownloadResult> {
-    let job = job.ok_or(HResult::E_POINTER)?;
-    let job: ComObject<DownloadJob> = ComObject::cast_from(job).map_err(|_| not_ours())?;
+    let job: ComObject<DownloadJob> = ours(job)?;
     Ok(Result::of(end(&job.job)?))
 }
 

@@ -13,7 +13,7 @@ use wua_types::{HResult, InstallationResult, Operation, OperationResultCode, Upd
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, not_ours, request_abort, some};
+use super::{clean_up, end, index, ours, request_abort, some};
 use crate::agent;
 use crate::api::{
     IInstallationCompletedCallback, IInstallationCompletedCallbackArgs, IInstallationCompletedCallbackArgs_Impl, IInstallationJob,
@@ -100,8 +100,7 @@ pub fn install(order: InstallSnapshot, own: &OwnJob) -> Answer<IInstallationResu
 
 /// `EndInstall` and `EndUninstall` (rule R22).
 pub fn end_installation(operation: UpdateOperation, job: Option<&IInstallationJob>) -> Answer<IInstallationResult> {
-    let job = job.ok_or(HResult::E_POINTER)?;
-    let job: ComObject<InstallationJob> = ComObject::cast_from(job).map_err(|_| not_ours())?;
+    let job: ComObject<InstallationJob> = ours(job)?;
     if job.operation != operation {
         return Err(HResult::WU_E_INVALID_OPERATION.into());
     }

@@ -15,7 +15,7 @@ use wua_types::{
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, not_ours, request_abort};
+use super::{clean_up, end, ours, request_abort};
 use crate::agent;
 use crate::api::{
     ISearchCompletedCallback, ISearchCompletedCallbackArgs, ISearchCompletedCallbackArgs_Impl, ISearchJob, ISearchJob_Impl,
@@ -76,8 +76,7 @@ pub fn search(order: SearchSnapshot) -> Answer<ISearchResult> {
 
 /// `EndSearch` (rule R22). A search that could not be run is an error of this call.
 pub fn end_search(job: Option<&ISearchJob>) -> Answer<ISearchResult> {
-    let job = job.ok_or(HResult::E_POINTER)?;
-    let job: ComObject<SearchJob> = ComObject::cast_from(job).map_err(|_| not_ours())?;
+    let job: ComObject<SearchJob> = ours(job)?;
     told(&*end(&job.job)?)
 }
 

@@ -51,7 +51,11 @@ fn request_abort<K: JobKind>(job: &Job<K>) -> Answer<()> {
 
 /// The updates of a job that begins: without any there is none.
 fn some(updates: Vec<ComObject<Update>>) -> Answer<Vec<ComObject<Update>>> {
-    if updates.is_empty() { Err(HResult::WU_E_NO_UPDATE.into()) } else { Ok(updates) }
+    if updates.is_empty() {
+        Err(HResult::WU_E_NO_UPDATE.into())
+    } else {
+        Ok(updates)
+    }
 }
 
 /// A place of an update that a client asks for.

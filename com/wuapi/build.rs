@@ -57,7 +57,9 @@ fn shield(out: &Path) {
         .arg("shield/shield.cpp"));
     println!("cargo::rustc-link-arg-cdylib={}", object.display());
     // C++'s run time comes along, as a prefix has none, with what it needs itself.
-    println!("cargo::rustc-link-arg-cdylib=-Wl,--start-group,-l:libsupc++.a,-lgcc_eh,-lgcc,-lmingw32,-lmingwex,-lmsvcrt,-lkernel32,--end-group");
+    println!(
+        "cargo::rustc-link-arg-cdylib=-Wl,--start-group,-l:libsupc++.a,-lgcc_eh,-lgcc,-lmingw32,-lmingwex,-lmsvcrt,-lkernel32,--end-group"
+    );
 }
 
 /// The folder of `stdole2.tlb`, which widl imports: what `STDOLE` says, or where Debian's libwine has it.

@@ -332,6 +332,20 @@ class Listener final : public Callback {
 public:
     using Told = std::function<HRESULT(Job*, Args*)>;
     explicit Listener(Told told) : told(std::move(told)) {}
+    // Whoever still holds it would call into a frame that is gone: a client that leaves early, as a failing test does, has to wait.
+    ~Listener() {
+        for (int i = 0; i < 4'000 && count; ++i) {
+            MSG message;
+            while (PeekMessageW(&message, nullptr, 0, 0, PM_REMOVE)) DispatchMessageW(&message);
+            Sleep(10);
+        }
+        if (!count) return;
+        printf("  a callback is still held after 40 seconds\n");
+        fflush(stdout);
+        TerminateProcess(GetCurrentProcess(), 3);
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
 
     HRESULT STDMETHODCALLTYPE QueryInterface(REFIID iid, void** object) override {
         if (iid != IID_IUnknown && iid != __uuidof(Callback)) {

@@ -57,7 +57,9 @@ fn bridge_file() -> Option<String> {
 pub fn live(update: &Update) -> Answer<UpdateStateDocument> {
     match client()?.update_state(update.id()) {
         Ok(now) => Ok(now),
-        Err(ClientError::Problem(problem)) if problem.hresult == HResult::WU_E_ITEMNOTFOUND => Ok(update.into()),
+        Err(ClientError::Problem(problem)) if problem.hresult == HResult::WU_E_ITEMNOTFOUND => {
+            Ok(update.into())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -42,7 +42,10 @@ impl<T: Interface> Kept<T> {
         let unknown: IUnknown = interface.cast()?;
         // SAFETY: the interface is one of the id, as `T` says.
         let cookie = unsafe { table()?.RegisterInterfaceInGlobal(&unknown, &T::IID)? };
-        Ok(Self { cookie, kind: std::marker::PhantomData })
+        Ok(Self {
+            cookie,
+            kind: std::marker::PhantomData,
+        })
     }
 
     /// The interface, for the calling thread.

@@ -11,12 +11,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use windows::Win32::Foundation::{DECIMAL, VARIANT_BOOL};
-use windows::Win32::System::Com::{CLSCTX_INPROC_SERVER, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx};
+use windows::Win32::System::Com::{
+    CLSCTX_INPROC_SERVER, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx,
+};
 use windows::Win32::System::UpdateAgent::{
-    ICategoryCollection, IInstallationBehavior, IInstallationCompletedCallback, IInstallationCompletedCallback_Impl,
-    IInstallationCompletedCallbackArgs, IInstallationJob, IInstallationProgressChangedCallback,
-    IInstallationProgressChangedCallback_Impl, IInstallationProgressChangedCallbackArgs, ISearchResult, IStringCollection,
-    IUpdate, IUpdate5, IUpdateCollection, IUpdateSearcher, IUpdateSession, UpdateSession,
+    ICategoryCollection, IInstallationBehavior, IInstallationCompletedCallback,
+    IInstallationCompletedCallback_Impl, IInstallationCompletedCallbackArgs, IInstallationJob,
+    IInstallationProgressChangedCallback, IInstallationProgressChangedCallback_Impl,
+    IInstallationProgressChangedCallbackArgs, ISearchResult, IStringCollection, IUpdate, IUpdate5,
+    IUpdateCollection, IUpdateSearcher, IUpdateSession, UpdateSession,
 };
 use windows::Win32::System::Variant::{VARIANT, VT_DATE, VT_EMPTY};
 use windows_core::{BSTR, IUnknown, Interface, Ref, Result, implement};
@@ -26,7 +29,9 @@ fn main() {
     let done = match wish.as_str() {
         "walk" => start().and_then(|session| walk(&session)),
         "work" => start().and_then(|session| work(&session)),
-        _ => Err(windows_core::Error::from_hresult(windows::Win32::Foundation::E_INVALIDARG)),
+        _ => Err(windows_core::Error::from_hresult(
+            windows::Win32::Foundation::E_INVALIDARG,
+        )),
     };
     match done {
         Ok(()) => fact("end", "good"),
@@ -48,7 +53,11 @@ fn start() -> Result<IUpdateSession> {
 }
 
 fn fact(key: impl std::fmt::Display, value: impl std::fmt::Display) {
-    let value = value.to_string().replace('\\', "\\\\").replace('\r', "").replace('\n', "\\n");
+    let value = value
+        .to_string()
+        .replace('\\', "\\\\")
+        .replace('\r', "")
+        .replace('\n', "\\n");
     println!("{key}={value}");
 }
 
@@ -73,7 +82,10 @@ fn maybe<T>(property: Result<T>) -> Result<Option<T>> {
 fn bytes(value: DECIMAL) -> u64 {
     // SAFETY: all bits of the union's arms are numbers.
     unsafe {
-        assert!(value.Anonymous1.Anonymous.scale == 0 && value.Hi32 == 0, "a DECIMAL is no whole number");
+        assert!(
+            value.Anonymous1.Anonymous.scale == 0 && value.Hi32 == 0,
+            "a DECIMAL is no whole number"
+        );
         value.Anonymous2.Lo64
     }
 }
@@ -96,18 +108,25 @@ fn strings(collection: IStringCollection) -> Result<String> {
 
 fn categories(collection: ICategoryCollection) -> Result<String> {
     // SAFETY: as above.
-    let names = unsafe { (0..collection.Count()?).map(|index| Ok(collection.get_Item(index)?.Name()?.to_string())) };
+    let names =
+        unsafe { (0..collection.Count()?).map(|index| Ok(collection.get_Item(index)?.Name()?.to_string())) };
     Ok(joined(names.collect::<Result<_>>()?))
 }
 
 fn items(updates: &IUpdateCollection) -> Result<Vec<IUpdate>> {
     // SAFETY: as above.
-    unsafe { (0..updates.Count()?).map(|index| updates.get_Item(index)).collect() }
+    unsafe {
+        (0..updates.Count()?)
+            .map(|index| updates.get_Item(index))
+            .collect()
+    }
 }
 
 fn id_of(update: &IUpdate) -> Result<String> {
     // SAFETY: as above.
-    Ok(unsafe { update.Identity()?.UpdateID()? }.to_string().to_lowercase())
+    Ok(unsafe { update.Identity()?.UpdateID()? }
+        .to_string()
+        .to_lowercase())
 }
 
 fn behaviour(at: &str, behaviour: Option<IInstallationBehavior>) -> Result<()> {
@@ -115,10 +134,16 @@ fn behaviour(at: &str, behaviour: Option<IInstallationBehavior>) -> Result<()> {
     let Some(behaviour) = behaviour else { return Ok(()) };
     // SAFETY: as above.
     unsafe {
-        fact(format!("{at}.CanRequestUserInput"), truth(behaviour.CanRequestUserInput()?));
+        fact(
+            format!("{at}.CanRequestUserInput"),
+            truth(behaviour.CanRequestUserInput()?),
+        );
         fact(format!("{at}.Impact"), behaviour.Impact()?.0);
         fact(format!("{at}.RebootBehavior"), behaviour.RebootBehavior()?.0);
-        fact(format!("{at}.RequiresNetworkConnectivity"), truth(behaviour.RequiresNetworkConnectivity()?));
+        fact(
+            format!("{at}.RequiresNetworkConnectivity"),
+            truth(behaviour.RequiresNetworkConnectivity()?),
+        );
     }
     Ok(())
 }
@@ -140,16 +165,32 @@ fn update(at: &str, update: &IUpdate) -> Result<()> {
                 other => panic!("a date is of type {other:?}"),
             },
         );
-        told("DeltaCompressedContentAvailable", &truth(update.DeltaCompressedContentAvailable()?));
-        told("DeltaCompressedContentPreferred", &truth(update.DeltaCompressedContentPreferred()?));
+        told(
+            "DeltaCompressedContentAvailable",
+            &truth(update.DeltaCompressedContentAvailable()?),
+        );
+        told(
+            "DeltaCompressedContentPreferred",
+            &truth(update.DeltaCompressedContentPreferred()?),
+        );
         told("Description", &update.Description()?);
         told("EulaAccepted", &truth(update.EulaAccepted()?));
         told("EulaText", &update.EulaText()?);
         told("HandlerID", &update.HandlerID()?);
         told("Identity.UpdateID", &update.Identity()?.UpdateID()?);
         told("Identity.RevisionNumber", &update.Identity()?.RevisionNumber()?);
-        told("Image", &if maybe(update.Image())?.is_some() { "some" } else { "none" });
-        behaviour(&format!("{at}.InstallationBehavior"), maybe(update.InstallationBehavior())?)?;
+        told(
+            "Image",
+            &if maybe(update.Image())?.is_some() {
+                "some"
+            } else {
+                "none"
+            },
+        );
+        behaviour(
+            &format!("{at}.InstallationBehavior"),
+            maybe(update.InstallationBehavior())?,
+        )?;
         told("IsBeta", &truth(update.IsBeta()?));
         told("IsDownloaded", &truth(update.IsDownloaded()?));
         told("IsHidden", &truth(update.IsHidden()?));
@@ -157,7 +198,10 @@ fn update(at: &str, update: &IUpdate) -> Result<()> {
         told("IsMandatory", &truth(update.IsMandatory()?));
         told("IsUninstallable", &truth(update.IsUninstallable()?));
         told("Languages", &strings(update.Languages()?)?);
-        told("LastDeploymentChangeTime", &seconds(update.LastDeploymentChangeTime()?));
+        told(
+            "LastDeploymentChangeTime",
+            &seconds(update.LastDeploymentChangeTime()?),
+        );
         told("MaxDownloadSize", &bytes(update.MaxDownloadSize()?));
         told("MinDownloadSize", &bytes(update.MinDownloadSize()?));
         told("MoreInfoUrls", &strings(update.MoreInfoUrls()?)?);
@@ -171,13 +215,17 @@ fn update(at: &str, update: &IUpdate) -> Result<()> {
         told("SupportUrl", &update.SupportUrl()?);
         told("Type", &update.Type()?.0);
         told("UninstallationNotes", &update.UninstallationNotes()?);
-        behaviour(&format!("{at}.UninstallationBehavior"), maybe(update.UninstallationBehavior())?)?;
+        behaviour(
+            &format!("{at}.UninstallationBehavior"),
+            maybe(update.UninstallationBehavior())?,
+        )?;
         told("UninstallationSteps", &strings(update.UninstallationSteps()?)?);
         told("KBArticleIDs", &strings(update.KBArticleIDs()?)?);
         told("DeploymentAction", &update.DeploymentAction()?.0);
         told("DownloadPriority", &update.DownloadPriority()?.0);
         let contents = update.DownloadContents()?;
-        let urls = (0..contents.Count()?).map(|index| Ok(contents.get_Item(index)?.DownloadUrl()?.to_string()));
+        let urls =
+            (0..contents.Count()?).map(|index| Ok(contents.get_Item(index)?.DownloadUrl()?.to_string()));
         told("DownloadContents", &joined(urls.collect::<Result<_>>()?));
         let newest: IUpdate5 = update.cast()?;
         told("RebootRequired", &truth(newest.RebootRequired()?));
@@ -234,7 +282,11 @@ struct Seen {
 struct Progressed(Arc<Mutex<Seen>>);
 
 impl IInstallationProgressChangedCallback_Impl for Progressed_Impl {
-    fn Invoke(&self, _: Ref<'_, IInstallationJob>, args: Ref<'_, IInstallationProgressChangedCallbackArgs>) -> Result<()> {
+    fn Invoke(
+        &self,
+        _: Ref<'_, IInstallationJob>,
+        args: Ref<'_, IInstallationProgressChangedCallbackArgs>,
+    ) -> Result<()> {
         // SAFETY: as above.
         let percent = unsafe { args.ok()?.Progress()?.PercentComplete()? };
         let mut seen = self.0.lock().expect("nobody panics with it");
@@ -250,7 +302,11 @@ impl IInstallationProgressChangedCallback_Impl for Progressed_Impl {
 struct Completed(Arc<Mutex<Seen>>, Sender<()>);
 
 impl IInstallationCompletedCallback_Impl for Completed_Impl {
-    fn Invoke(&self, _: Ref<'_, IInstallationJob>, _: Ref<'_, IInstallationCompletedCallbackArgs>) -> Result<()> {
+    fn Invoke(
+        &self,
+        _: Ref<'_, IInstallationJob>,
+        _: Ref<'_, IInstallationCompletedCallbackArgs>,
+    ) -> Result<()> {
         self.0.lock().expect("nobody panics with it").completions += 1;
         let _ = self.1.send(());
         Ok(())
@@ -274,7 +330,10 @@ fn work(session: &IUpdateSession) -> Result<()> {
         fact("download.HResult", code(result.HResult()?));
         for (index, one) in found.iter().enumerate() {
             let at = format!("download.{}", id_of(one)?);
-            fact(format!("{at}.ResultCode"), result.GetUpdateResult(index as i32)?.ResultCode()?.0);
+            fact(
+                format!("{at}.ResultCode"),
+                result.GetUpdateResult(index as i32)?.ResultCode()?.0,
+            );
         }
     }
 
@@ -306,7 +365,10 @@ fn work(session: &IUpdateSession) -> Result<()> {
         let seen = seen.lock().expect("nobody panics with it");
         fact("install.progress.Falls", seen.falls);
         fact("install.progress.AfterCompletion", seen.late);
-        fact("install.progress.OneEach", u8::from(seen.calls >= found.len() as i32));
+        fact(
+            "install.progress.OneEach",
+            u8::from(seen.calls >= found.len() as i32),
+        );
         fact("install.progress.Last", seen.last);
         fact("install.Completions", seen.completions);
     }
@@ -321,7 +383,10 @@ fn work(session: &IUpdateSession) -> Result<()> {
             fact(format!("{at}.Operation"), entry.Operation()?.0);
             fact(format!("{at}.ResultCode"), entry.ResultCode()?.0);
             fact(format!("{at}.HResult"), code(entry.HResult()?));
-            fact(format!("{at}.UpdateIdentity.UpdateID"), entry.UpdateIdentity()?.UpdateID()?);
+            fact(
+                format!("{at}.UpdateIdentity.UpdateID"),
+                entry.UpdateIdentity()?.UpdateID()?,
+            );
             fact(format!("{at}.Title"), entry.Title()?);
             fact(format!("{at}.UnmappedResultCode"), entry.UnmappedResultCode()?);
             fact(format!("{at}.ClientApplicationID"), entry.ClientApplicationID()?);

@@ -5,8 +5,8 @@ use std::thread;
 
 use windows::Win32::Foundation::{CloseHandle, HANDLE};
 use windows::Win32::System::Com::{
-    APTTYPE, APTTYPE_MAINSTA, APTTYPE_STA, APTTYPEQUALIFIER, COINIT_MULTITHREADED, CoGetApartmentType, CoInitializeEx,
-    CoUninitialize, CoWaitForMultipleHandles,
+    APTTYPE, APTTYPE_MAINSTA, APTTYPE_STA, APTTYPEQUALIFIER, COINIT_MULTITHREADED, CoGetApartmentType,
+    CoInitializeEx, CoUninitialize, CoWaitForMultipleHandles,
 };
 use windows::Win32::System::Threading::{CreateEventW, INFINITE, SetEvent};
 

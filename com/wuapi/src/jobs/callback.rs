@@ -11,10 +11,11 @@ use wua_types::HResult;
 
 use super::apartment;
 use crate::api::{
-    IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadJob, IDownloadProgressChangedCallback,
-    IDownloadProgressChangedCallbackArgs, IInstallationCompletedCallback, IInstallationCompletedCallbackArgs, IInstallationJob,
-    IInstallationProgressChangedCallback, IInstallationProgressChangedCallbackArgs, ISearchCompletedCallback,
-    ISearchCompletedCallbackArgs, ISearchJob,
+    IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadJob,
+    IDownloadProgressChangedCallback, IDownloadProgressChangedCallbackArgs, IInstallationCompletedCallback,
+    IInstallationCompletedCallbackArgs, IInstallationJob, IInstallationProgressChangedCallback,
+    IInstallationProgressChangedCallbackArgs, ISearchCompletedCallback, ISearchCompletedCallbackArgs,
+    ISearchJob,
 };
 use crate::fault::{Answer, Fault};
 use crate::git::Kept;
@@ -104,19 +105,34 @@ impl<R: Routine> Callback<R> {
             Ok(code) => HResult::from_i32(code.0),
             Err(fault) => fault.code,
         };
-        if hresult.is_failure() { Err(CallbackError { hresult }) } else { Ok(()) }
+        if hresult.is_failure() {
+            Err(CallbackError { hresult })
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// Calls DISPID 0 with the job and the arguments, the last one first, as Automation wants them.
 fn late_bound(routine: &IDispatch, job: &impl Interface, args: &impl Interface) -> Answer<HRESULT> {
-    let mut given = [VARIANT::from(args.cast::<IDispatch>()?), VARIANT::from(job.cast::<IDispatch>()?)];
-    let parameters = DISPPARAMS { rgvarg: given.as_mut_ptr(), cArgs: 2, ..DISPPARAMS::default() };
+    let mut given = [
+        VARIANT::from(args.cast::<IDispatch>()?),
+        VARIANT::from(job.cast::<IDispatch>()?),
+    ];
+    let parameters = DISPPARAMS {
+        rgvarg: given.as_mut_ptr(),
+        cArgs: 2,
+        ..DISPPARAMS::default()
+    };
     let mut exception = EXCEPINFO::default();
     let mut answer = VARIANT::default();
     // SAFETY: `given` has two arguments and outlives the call; the rest can be written.
     let called = unsafe { wua_call_dispatch(routine.as_raw(), &parameters, &mut answer, &mut exception) };
-    for text in [&mut exception.bstrSource, &mut exception.bstrDescription, &mut exception.bstrHelpFile] {
+    for text in [
+        &mut exception.bstrSource,
+        &mut exception.bstrDescription,
+        &mut exception.bstrHelpFile,
+    ] {
         // SAFETY: each is taken once; `exception` is not used afterwards.
         drop(unsafe { std::mem::ManuallyDrop::take(text) });
     }

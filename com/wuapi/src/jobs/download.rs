@@ -9,17 +9,20 @@ use windows_core::{ComObject, IUnknown, implement};
 use wua_client::Begin;
 use wua_job::{Download, Job, Snapshot};
 use wua_types::api::JobRequest;
-use wua_types::{DownloadPhase, DownloadResult, HResult, Operation, OperationResultCode, UpdateDownloadResult};
+use wua_types::{
+    DownloadPhase, DownloadResult, HResult, Operation, OperationResultCode, UpdateDownloadResult,
+};
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, not_ours, request_abort, some};
+use super::{clean_up, end, index, ours, request_abort, some};
 use crate::agent;
 use crate::api::{
-    IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadCompletedCallbackArgs_Impl, IDownloadJob,
-    IDownloadJob_Impl, IDownloadProgress, IDownloadProgress_Impl, IDownloadProgressChangedCallback,
-    IDownloadProgressChangedCallbackArgs, IDownloadProgressChangedCallbackArgs_Impl, IDownloadResult, IDownloadResult_Impl,
-    IUpdateCollection, IUpdateDownloadResult, IUpdateDownloadResult_Impl,
+    IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadCompletedCallbackArgs_Impl,
+    IDownloadJob, IDownloadJob_Impl, IDownloadProgress, IDownloadProgress_Impl,
+    IDownloadProgressChangedCallback, IDownloadProgressChangedCallbackArgs,
+    IDownloadProgressChangedCallbackArgs_Impl, IDownloadResult, IDownloadResult_Impl, IUpdateCollection,
+    IUpdateDownloadResult, IUpdateDownloadResult_Impl,
 };
 use crate::dispatch::scripted;
 use crate::fault::Answer;
@@ -55,11 +58,18 @@ fn begin(
     let job = agent::client()?.begin(Begin::<Download> {
         id: Uuid::new_v4(),
         request,
-        updates: updates.iter().map(|update| wua_types::Update::clone(update.facts())).collect(),
+        updates: updates
+            .iter()
+            .map(|update| wua_types::Update::clone(update.facts()))
+            .collect(),
         observer: routines.watch(&place, progress_args),
         async_state: Some(Arc::new(state)),
     })?;
-    let object = ComObject::new(DownloadJob { job, updates, _lease: Lease::default() });
+    let object = ComObject::new(DownloadJob {
+        job,
+        updates,
+        _lease: Lease::default(),
+    });
     let _ = place.set(object.clone());
     Ok(object)
 }
@@ -72,8 +82,7 @@ pub fn download(order: DownloadSnapshot) -> Answer<IDownloadResult> {
 
 /// `EndDownload` (rule R22).
 pub fn end_download(job: Option<&IDownloadJob>) -> Answer<IDownloadResult> {
-    let job = job.ok_or(HResult::E_POINTER)?;
-    let job: ComObject<DownloadJob> = ComObject::cast_from(job).map_err(|_| not_ours())?;
+    let job: ComObject<DownloadJob> = ours(job)?;
     Ok(Result::of(end(&job.job)?))
 }
 
@@ -126,7 +135,11 @@ scripted!(Progress_Impl => IDownloadProgress);
 
 impl Progress {
     fn of(now: Snapshot<Download>) -> IDownloadProgress {
-        Self { now, _lease: Lease::default() }.into()
+        Self {
+            now,
+            _lease: Lease::default(),
+        }
+        .into()
     }
 }
 
@@ -179,8 +192,15 @@ pub struct ProgressArgs {
 scripted!(ProgressArgs_Impl => IDownloadProgressChangedCallbackArgs);
 
 fn progress_args(now: &Snapshot<Download>) -> IDownloadProgressChangedCallbackArgs {
-    let progress = ComObject::new(Progress { now: now.clone(), _lease: Lease::default() });
-    ProgressArgs { progress, _lease: Lease::default() }.into()
+    let progress = ComObject::new(Progress {
+        now: now.clone(),
+        _lease: Lease::default(),
+    });
+    ProgressArgs {
+        progress,
+        _lease: Lease::default(),
+    }
+    .into()
 }
 
 impl IDownloadProgressChangedCallbackArgs_Impl for ProgressArgs_Impl {
@@ -219,7 +239,11 @@ scripted!(Result_Impl => IDownloadResult);
 
 impl Result {
     fn of(outcome: Arc<DownloadResult>) -> IDownloadResult {
-        Self { outcome, _lease: Lease::default() }.into()
+        Self {
+            outcome,
+            _lease: Lease::default(),
+        }
+        .into()
     }
 }
 
@@ -250,7 +274,11 @@ scripted!(UpdateResult_Impl => IUpdateDownloadResult);
 
 impl UpdateResult {
     fn of(result: &UpdateDownloadResult) -> IUpdateDownloadResult {
-        Self { result: result.clone(), _lease: Lease::default() }.into()
+        Self {
+            result: result.clone(),
+            _lease: Lease::default(),
+        }
+        .into()
     }
 }
 

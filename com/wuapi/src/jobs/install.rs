@@ -9,17 +9,21 @@ use windows_core::{ComObject, IUnknown, implement};
 use wua_client::Begin;
 use wua_job::{Installation, Job, Snapshot};
 use wua_types::api::JobRequest;
-use wua_types::{HResult, InstallationResult, Operation, OperationResultCode, UpdateInstallationResult, UpdateOperation};
+use wua_types::{
+    HResult, InstallationResult, Operation, OperationResultCode, UpdateInstallationResult, UpdateOperation,
+};
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, not_ours, request_abort, some};
+use super::{clean_up, end, index, ours, request_abort, some};
 use crate::agent;
 use crate::api::{
-    IInstallationCompletedCallback, IInstallationCompletedCallbackArgs, IInstallationCompletedCallbackArgs_Impl, IInstallationJob,
-    IInstallationJob_Impl, IInstallationProgress, IInstallationProgress_Impl, IInstallationProgressChangedCallback,
-    IInstallationProgressChangedCallbackArgs, IInstallationProgressChangedCallbackArgs_Impl, IInstallationResult,
-    IInstallationResult_Impl, IUpdateCollection, IUpdateInstallationResult, IUpdateInstallationResult_Impl,
+    IInstallationCompletedCallback, IInstallationCompletedCallbackArgs,
+    IInstallationCompletedCallbackArgs_Impl, IInstallationJob, IInstallationJob_Impl, IInstallationProgress,
+    IInstallationProgress_Impl, IInstallationProgressChangedCallback,
+    IInstallationProgressChangedCallbackArgs, IInstallationProgressChangedCallbackArgs_Impl,
+    IInstallationResult, IInstallationResult_Impl, IUpdateCollection, IUpdateInstallationResult,
+    IUpdateInstallationResult_Impl,
 };
 use crate::dispatch::scripted;
 use crate::fault::Answer;
@@ -61,7 +65,8 @@ fn begin(
 ) -> Answer<ComObject<InstallationJob>> {
     let operation = order.operation;
     let state = AsyncState::keep(state)?;
-    let routines = Routines::<IInstallationProgressChangedCallback, _>::keep(on_progress_changed, on_completed)?;
+    let routines =
+        Routines::<IInstallationProgressChangedCallback, _>::keep(on_progress_changed, on_completed)?;
     let updates = some(order.updates)?;
     // From here on there are threads of ours.
     module::stay()?;
@@ -76,7 +81,10 @@ fn begin(
     let begun = agent::client()?.begin(Begin::<Installation> {
         id: Uuid::new_v4(),
         request,
-        updates: updates.iter().map(|update| wua_types::Update::clone(update.facts())).collect(),
+        updates: updates
+            .iter()
+            .map(|update| wua_types::Update::clone(update.facts()))
+            .collect(),
         observer: routines.watch(&place, progress_args),
         async_state: Some(Arc::new(state)),
     });
@@ -87,7 +95,12 @@ fn begin(
         begun => begun?,
     };
     own.set(&job);
-    let object = ComObject::new(InstallationJob { job, operation, updates, _lease: Lease::default() });
+    let object = ComObject::new(InstallationJob {
+        job,
+        operation,
+        updates,
+        _lease: Lease::default(),
+    });
     let _ = place.set(object.clone());
     Ok(object)
 }
@@ -99,9 +112,11 @@ pub fn install(order: InstallSnapshot, own: &OwnJob) -> Answer<IInstallationResu
 }
 
 /// `EndInstall` and `EndUninstall` (rule R22).
-pub fn end_installation(operation: UpdateOperation, job: Option<&IInstallationJob>) -> Answer<IInstallationResult> {
-    let job = job.ok_or(HResult::E_POINTER)?;
-    let job: ComObject<InstallationJob> = ComObject::cast_from(job).map_err(|_| not_ours())?;
+pub fn end_installation(
+    operation: UpdateOperation,
+    job: Option<&IInstallationJob>,
+) -> Answer<IInstallationResult> {
+    let job: ComObject<InstallationJob> = ours(job)?;
     if job.operation != operation {
         return Err(HResult::WU_E_INVALID_OPERATION.into());
     }
@@ -158,7 +173,11 @@ scripted!(Progress_Impl => IInstallationProgress);
 
 impl Progress {
     fn of(now: Snapshot<Installation>) -> IInstallationProgress {
-        Self { now, _lease: Lease::default() }.into()
+        Self {
+            now,
+            _lease: Lease::default(),
+        }
+        .into()
     }
 }
 
@@ -191,8 +210,15 @@ pub struct ProgressArgs {
 scripted!(ProgressArgs_Impl => IInstallationProgressChangedCallbackArgs);
 
 fn progress_args(now: &Snapshot<Installation>) -> IInstallationProgressChangedCallbackArgs {
-    let progress = ComObject::new(Progress { now: now.clone(), _lease: Lease::default() });
-    ProgressArgs { progress, _lease: Lease::default() }.into()
+    let progress = ComObject::new(Progress {
+        now: now.clone(),
+        _lease: Lease::default(),
+    });
+    ProgressArgs {
+        progress,
+        _lease: Lease::default(),
+    }
+    .into()
 }
 
 impl IInstallationProgressChangedCallbackArgs_Impl for ProgressArgs_Impl {
@@ -231,7 +257,11 @@ scripted!(Result_Impl => IInstallationResult);
 
 impl Result {
     fn of(outcome: Arc<InstallationResult>) -> IInstallationResult {
-        Self { outcome, _lease: Lease::default() }.into()
+        Self {
+            outcome,
+            _lease: Lease::default(),
+        }
+        .into()
     }
 }
 
@@ -266,7 +296,11 @@ scripted!(UpdateResult_Impl => IUpdateInstallationResult);
 
 impl UpdateResult {
     fn of(result: &UpdateInstallationResult) -> IUpdateInstallationResult {
-        Self { result: result.clone(), _lease: Lease::default() }.into()
+        Self {
+            result: result.clone(),
+            _lease: Lease::default(),
+        }
+        .into()
     }
 }
 

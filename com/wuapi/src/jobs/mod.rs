@@ -13,12 +13,14 @@ pub use install::{OwnJob, begin_installation, end_installation, install};
 pub use search::{begin_search, end_search, search};
 
 use std::sync::Arc;
+use std::thread;
 
-use windows_core::ComObject;
+use windows_core::{ComObject, ComObjectInner, IUnknownImpl, Interface};
 use wua_job::{CleanUp, Job, JobKind};
 use wua_types::HResult;
 
 use crate::fault::{Answer, Fault};
+use crate::git::Kept;
 use crate::objects::Update;
 
 /// `EndX` (rule R22), for whom it is no callback's: a client's single-threaded apartment stays awake.
@@ -49,7 +51,11 @@ fn request_abort<K: JobKind>(job: &Job<K>) -> Answer<()> {
 
 /// The updates of a job that begins: without any there is none.
 fn some(updates: Vec<ComObject<Update>>) -> Answer<Vec<ComObject<Update>>> {
-    if updates.is_empty() { Err(HResult::WU_E_NO_UPDATE.into()) } else { Ok(updates) }
+    if updates.is_empty() {
+        Err(HResult::WU_E_NO_UPDATE.into())
+    } else {
+        Ok(updates)
+    }
 }
 
 /// A place of an update that a client asks for.
@@ -57,7 +63,23 @@ fn index(given: i32) -> Answer<usize> {
     usize::try_from(given).map_err(|_| HResult::WU_E_INVALIDINDEX.into())
 }
 
-/// A job that a client gives back must be one that it got from here.
-fn not_ours() -> Fault {
-    Fault::new(HResult::E_INVALIDARG, "The job is not of this library")
+/// A job that a client gives back: it must be one that it got from here. A routine in a single-threaded apartment was given a proxy
+/// of it, which is known where the job lives: in the multithreaded apartment.
+fn ours<T, I>(given: Option<&I>) -> Answer<ComObject<T>>
+where
+    T: ComObjectInner + Send + Sync + 'static,
+    T::Outer: IUnknownImpl<Impl = T> + 'static,
+    I: Interface,
+{
+    let given = given.ok_or(HResult::E_POINTER)?;
+    if let Ok(object) = ComObject::cast_from(given) {
+        return Ok(object);
+    }
+    let kept = Kept::new(given)?;
+    let find = || {
+        let _apartment = apartment::Multithreaded::enter().ok()?;
+        ComObject::cast_from(&kept.get().ok()?).ok()
+    };
+    let found = thread::scope(|scope| scope.spawn(find).join()).ok().flatten();
+    found.ok_or_else(|| Fault::new(HResult::E_INVALIDARG, "The job is not of this library"))
 }

@@ -10,16 +10,17 @@ use wua_client::{AgentClient, Begin, ClientError};
 use wua_job::{Download, Job, JobBuilder, JobFeed, JobKind as _, Search};
 use wua_types::api::{Access, JobRequest};
 use wua_types::{
-    HResult, Operation, OperationResultCode, SearchResult, SearchScope, ServerSelection, UpdateException, UpdateExceptionContext,
+    HResult, Operation, OperationResultCode, SearchResult, SearchScope, ServerSelection, UpdateException,
+    UpdateExceptionContext,
 };
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, not_ours, request_abort};
+use super::{clean_up, end, ours, request_abort};
 use crate::agent;
 use crate::api::{
-    ISearchCompletedCallback, ISearchCompletedCallbackArgs, ISearchCompletedCallbackArgs_Impl, ISearchJob, ISearchJob_Impl,
-    ISearchResult,
+    ISearchCompletedCallback, ISearchCompletedCallbackArgs, ISearchCompletedCallbackArgs_Impl, ISearchJob,
+    ISearchJob_Impl, ISearchResult,
 };
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
@@ -53,7 +54,10 @@ fn begin(
         .observer(routines.watch(&place, |_| objects_of_no_progress()))
         .async_state(Some(Arc::new(state) as Arc<_>))
         .start()?;
-    let object = ComObject::new(SearchJob { job, _lease: Lease::default() });
+    let object = ComObject::new(SearchJob {
+        job,
+        _lease: Lease::default(),
+    });
     thread::Builder::new()
         .name("wua-search".into())
         .spawn(move || run(&client, &order, feed))
@@ -76,15 +80,17 @@ pub fn search(order: SearchSnapshot) -> Answer<ISearchResult> {
 
 /// `EndSearch` (rule R22). A search that could not be run is an error of this call.
 pub fn end_search(job: Option<&ISearchJob>) -> Answer<ISearchResult> {
-    let job = job.ok_or(HResult::E_POINTER)?;
-    let job: ComObject<SearchJob> = ComObject::cast_from(job).map_err(|_| not_ours())?;
+    let job: ComObject<SearchJob> = ours(job)?;
     told(&*end(&job.job)?)
 }
 
 fn told(outcome: &SearchResult) -> Answer<ISearchResult> {
     if outcome.result_code == OperationResultCode::Failed || outcome.hresult == HResult::WU_E_SERVICE_STOP {
         let what = outcome.warnings.first().map(|warning| warning.message.clone());
-        return Err(Fault { code: outcome.hresult, text: what });
+        return Err(Fault {
+            code: outcome.hresult,
+            text: what,
+        });
     }
     Ok(objects::SearchResult::new(outcome).into())
 }
@@ -134,7 +140,10 @@ fn failed(fault: &Fault) -> SearchResult {
         hresult: fault.code,
         context: UpdateExceptionContext::General,
     };
-    SearchResult { warnings: vec![warning], ..Search::failed(fault.code, Vec::new()) }
+    SearchResult {
+        warnings: vec![warning],
+        ..Search::failed(fault.code, Vec::new())
+    }
 }
 
 fn aborted() -> SearchResult {
@@ -151,7 +160,11 @@ fn find(client: &AgentClient, order: &SearchSnapshot, wish: &Wish) -> Answer<Sea
         criteria => criteria,
     };
     // What does not parse is known without the network.
-    let warning = if order.options.online { refresh(client, order, criteria, wish)? } else { None };
+    let warning = if order.options.online {
+        refresh(client, order, criteria, wish)?
+    } else {
+        None
+    };
     let mut found = client.search(criteria)?;
     if let Some(warning) = warning {
         found.warnings.push(warning);
@@ -171,24 +184,43 @@ fn check(client: &AgentClient, order: &SearchSnapshot) -> Answer<()> {
     match order.options.server_selection {
         ServerSelection::ManagedServer => Err(HResult::WU_E_PT_SUS_SERVER_NOT_SET.into()),
         ServerSelection::Others => {
-            let is_known = client.services()?.iter().any(|service| service.id == order.options.service_id);
-            if is_known { Ok(()) } else { Err(HResult::WU_E_DS_UNKNOWNSERVICE.into()) }
+            let is_known = client
+                .services()?
+                .iter()
+                .any(|service| service.id == order.options.service_id);
+            if is_known {
+                Ok(())
+            } else {
+                Err(HResult::WU_E_DS_UNKNOWNSERVICE.into())
+            }
         }
         ServerSelection::Default | ServerSelection::WindowsUpdate => Ok(()),
     }
 }
 
 /// Has the agent fetch the indexes, where the caller may. What went wrong with that ends no search.
-fn refresh(client: &AgentClient, order: &SearchSnapshot, criteria: &str, wish: &Wish) -> Answer<Option<UpdateException>> {
+fn refresh(
+    client: &AgentClient,
+    order: &SearchSnapshot,
+    criteria: &str,
+    wish: &Wish,
+) -> Answer<Option<UpdateException>> {
     if client.system()?.access < Access::Member {
         return Ok(None);
     }
     // Criteria that do not parse are refused before anything is fetched.
-    wua_types::criteria::Criteria::parse(criteria).map_err(|error| Fault::new(HResult::WU_E_INVALID_CRITERIA, error.to_string()))?;
+    wua_types::criteria::Criteria::parse(criteria)
+        .map_err(|error| Fault::new(HResult::WU_E_INVALID_CRITERIA, error.to_string()))?;
     let mut request = JobRequest::new(Operation::Search);
-    request.client_application_id.clone_from(&order.client_application_id);
+    request
+        .client_application_id
+        .clone_from(&order.client_application_id);
     let incomplete = |message: String, hresult: HResult| {
-        Some(UpdateException { message, hresult, context: UpdateExceptionContext::SearchIncomplete })
+        Some(UpdateException {
+            message,
+            hresult,
+            context: UpdateExceptionContext::SearchIncomplete,
+        })
     };
     let begun = client.begin(Begin::<Download> {
         id: Uuid::new_v4(),
@@ -207,7 +239,11 @@ fn refresh(client: &AgentClient, order: &SearchSnapshot, criteria: &str, wish: &
     if outcome.hresult == HResult::WU_E_SERVICE_STOP {
         return Err(outcome.hresult.into());
     }
-    let warning = job.progress().warnings().first().map(|warning| (warning.message.clone(), warning.hresult));
+    let warning = job
+        .progress()
+        .warnings()
+        .first()
+        .map(|warning| (warning.message.clone(), warning.hresult));
     Ok(match warning {
         Some((message, hresult)) => incomplete(message, hresult),
         None if outcome.result_code == OperationResultCode::Failed => {

@@ -71,7 +71,10 @@ impl AsyncState {
 
 /// For the calling thread; nothing where the job was ended.
 pub fn state_of(given: Option<Arc<dyn Any + Send + Sync>>) -> Answer<VARIANT> {
-    match given.as_deref().and_then(|given| given.downcast_ref::<AsyncState>()) {
+    match given
+        .as_deref()
+        .and_then(|given| given.downcast_ref::<AsyncState>())
+    {
         Some(state) => state.copy(),
         None => Ok(VARIANT::default()),
     }

@@ -10,7 +10,6 @@ use super::apartment::Multithreaded;
 use super::callback::{Callback, Routine};
 use crate::fault::Answer;
 
-
 /// The routine for the end.
 pub trait Ended: JobKind {
     /// The routine.
@@ -31,11 +30,18 @@ pub struct Routines<P: Routine, C: Routine> {
 impl<P: Routine, C: Routine> Routines<P, C> {
     /// Keeps them.
     pub fn keep(progressed: Option<&IUnknown>, completed: Option<&IUnknown>) -> Answer<Self> {
-        Ok(Self { progressed: Callback::keep(progressed)?, completed: Callback::keep(completed)? })
+        Ok(Self {
+            progressed: Callback::keep(progressed)?,
+            completed: Callback::keep(completed)?,
+        })
     }
 
     /// Who watches the job for them; nobody where there are none. `place` is filled when the job's start is about to return.
-    pub fn watch<K, T>(self, place: &Place<T>, progress_args: fn(&Snapshot<K>) -> P::Args) -> Option<Box<dyn JobObserver<K>>>
+    pub fn watch<K, T>(
+        self,
+        place: &Place<T>,
+        progress_args: fn(&Snapshot<K>) -> P::Args,
+    ) -> Option<Box<dyn JobObserver<K>>>
     where
         K: Ended<Completed = C>,
         T: ComObjectInner + Send + Sync + 'static,
@@ -45,7 +51,12 @@ impl<P: Routine, C: Routine> Routines<P, C> {
             return None;
         }
         let place = Arc::clone(place);
-        Some(Box::new(Watcher { routines: self, place, progress_args, apartment: Apartment(None) }))
+        Some(Box::new(Watcher {
+            routines: self,
+            place,
+            progress_args,
+            apartment: Apartment(None),
+        }))
     }
 }
 

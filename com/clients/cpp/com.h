@@ -19,6 +19,7 @@
 // The API's result codes that clients meet, as wuerror.h has them.
 constexpr HRESULT WU_E_INVALIDINDEX = static_cast<HRESULT>(0x80240007);
 constexpr HRESULT WU_E_OPERATIONINPROGRESS = static_cast<HRESULT>(0x80240009);
+constexpr HRESULT WU_E_COULDNOTCANCEL = static_cast<HRESULT>(0x8024000A);
 constexpr HRESULT WU_E_CALL_CANCELLED = static_cast<HRESULT>(0x8024000B);
 constexpr HRESULT WU_E_INSTALL_NOT_ALLOWED = static_cast<HRESULT>(0x80240016);
 constexpr HRESULT WU_E_SERVICE_STOP = static_cast<HRESULT>(0x8024001E);

@@ -169,7 +169,13 @@ impl IDownloadProgress_Impl for Progress_Impl {
     }
 
     fn get_update_result(&self, update_index: i32) -> Answer<IUpdateDownloadResult> {
-        Ok(UpdateResult::of(self.now.update_result(index(update_index)?)?))
+        let index = index(update_index)?;
+        let mut result = self.now.update_result(index)?.clone();
+        // The current update is in progress (rule R10) also while its work is being prepared; that is when stopping is cheapest.
+        if index == self.now.current_update_index && result.result_code == OperationResultCode::NotStarted {
+            result.result_code = OperationResultCode::InProgress;
+        }
+        Ok(UpdateResult::of(&result))
     }
 
     fn current_update_download_phase(&self) -> Answer<DownloadPhase> {

@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use windows_core::{ComObject, ComObjectInner, ComObjectInterface, IUnknown};
 use wua_job::{CallbackError, Job, JobKind, JobObserver, Snapshot};
-use wua_types::{OperationResultCode, Progress as _};
 
 use super::apartment::Multithreaded;
 use super::callback::{Callback, Routine};
@@ -108,8 +107,6 @@ where
     fn progress(&mut self, job: &Job<K>, now: &Snapshot<K>) -> Result<(), CallbackError> {
         self.enter();
         match &self.routines.progressed {
-            // The API has no word for what comes before the first update.
-            Some(_) if now.result_code() == OperationResultCode::NotStarted => Ok(()),
             Some(routine) => Self::call(job, &self.place, routine, &(self.progress_args)(now)),
             None => Ok(()),
         }

@@ -19,6 +19,7 @@
 // The API's result codes that clients meet, as wuerror.h has them.
 constexpr HRESULT WU_E_INVALIDINDEX = static_cast<HRESULT>(0x80240007);
 constexpr HRESULT WU_E_OPERATIONINPROGRESS = static_cast<HRESULT>(0x80240009);
+constexpr HRESULT WU_E_COULDNOTCANCEL = static_cast<HRESULT>(0x8024000A);
 constexpr HRESULT WU_E_CALL_CANCELLED = static_cast<HRESULT>(0x8024000B);
 constexpr HRESULT WU_E_INSTALL_NOT_ALLOWED = static_cast<HRESULT>(0x80240016);
 constexpr HRESULT WU_E_SERVICE_STOP = static_cast<HRESULT>(0x8024001E);
@@ -332,6 +333,20 @@ class Listener final : public Callback {
 public:
     using Told = std::function<HRESULT(Job*, Args*)>;
     explicit Listener(Told told) : told(std::move(told)) {}
+    // Whoever still holds it would call into a frame that is gone: a client that leaves early, as a failing test does, has to wait.
+    ~Listener() {
+        for (int i = 0; i < 4'000 && count; ++i) {
+            MSG message;
+            while (PeekMessageW(&message, nullptr, 0, 0, PM_REMOVE)) DispatchMessageW(&message);
+            Sleep(10);
+        }
+        if (!count) return;
+        printf("  a callback is still held after 40 seconds\n");
+        fflush(stdout);
+        TerminateProcess(GetCurrentProcess(), 3);
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
 
     HRESULT STDMETHODCALLTYPE QueryInterface(REFIID iid, void** object) override {
         if (iid != IID_IUnknown && iid != __uuidof(Callback)) {

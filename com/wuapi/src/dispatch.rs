@@ -9,9 +9,10 @@ use windows::Win32::Foundation::{
     E_POINTER,
 };
 use windows::Win32::System::Com::{
-    DISPATCH_FLAGS, DISPATCH_PROPERTYPUT, DISPATCH_PROPERTYPUTREF, DISPPARAMS, EXCEPINFO, IDispatch_Vtbl,
-    ITypeInfo,
+    DISPATCH_FLAGS, DISPATCH_METHOD, DISPATCH_PROPERTYGET, DISPATCH_PROPERTYPUT, DISPATCH_PROPERTYPUTREF,
+    DISPPARAMS, EXCEPINFO, IDispatch_Vtbl, ITypeInfo,
 };
+use windows::Win32::System::Ole::DISPID_NEWENUM;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, GUID, HRESULT, IUnknown_Vtbl, IUnknownImpl, Interface, PCWSTR};
 use wua_types::HResult;
@@ -144,6 +145,10 @@ unsafe extern "system" fn invoke<T: Scripted>(
     // `Set x.Updates = y` in a script asks for a put by reference, which no property here tells from a put.
     if code == DISP_E_MEMBERNOTFOUND && flags.contains(DISPATCH_PROPERTYPUTREF) {
         code = call(DISPATCH_PROPERTYPUT);
+    }
+    // Wine's JScript makes an `Enumerator` by calling `_NewEnum` as if it were a method.
+    if code == DISP_E_MEMBERNOTFOUND && member == DISPID_NEWENUM && flags == DISPATCH_METHOD {
+        code = call(DISPATCH_PROPERTYGET);
     }
     if code != DISP_E_EXCEPTION {
         return code;

@@ -125,3 +125,10 @@ HRESULT Counted::QueryInterface(REFIID iid, void** object) {
     *object = nullptr;
     return E_NOINTERFACE;
 }
+
+// As callbacks do: whoever still holds it would call into a frame that is gone.
+Counted::~Counted() {
+    if (becomes(40'000, [this] { return count == 0; })) return;
+    printf("  an object of a test is still held after 40 seconds\n");
+    TerminateProcess(GetCurrentProcess(), 3);
+}

@@ -145,7 +145,7 @@ OperationResultCode code_of(const Com<Result>& result) {
 class Counted : public IDispatch {
 public:
     explicit Counted(bool dispatch = true) : dispatch(dispatch) {}
-    virtual ~Counted() = default;
+    virtual ~Counted();
     HRESULT STDMETHODCALLTYPE QueryInterface(REFIID iid, void** object) override;
     ULONG STDMETHODCALLTYPE AddRef() override { return ++count; }
     ULONG STDMETHODCALLTYPE Release() override { return --count; }

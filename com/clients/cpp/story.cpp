@@ -305,7 +305,10 @@ void abort_both() {
     if (!done.wait_for(120'000, apartment)) throw Failure{E_PENDING, "the aborted installation did not complete"};
     Com<IInstallationResult> result;
     MUST(installer->EndInstall(job.get(), result.out()));
-    fact("abort.install.RequestAbort", hex(asked));
+    // Once the packages are handed over it is too late, which the request says.
+    OperationResultCode ended = number<OperationResultCode>(result.get(), &IInstallationResult::get_ResultCode);
+    fact("abort.install.Consistent", (asked == S_OK && (ended == orcAborted || ended == orcSucceeded)) ||
+                                         (asked == WU_E_COULDNOTCANCEL && ended == orcSucceeded));
     print_installation("abort.install", result.get(), updates.get());
     watch.print("abort.install", false);
 }

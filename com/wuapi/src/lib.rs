@@ -15,6 +15,7 @@ mod enumerator;
 mod fault;
 mod git;
 mod jobs;
+mod marshal;
 mod module;
 mod objects;
 mod registration;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use windows::Win32::Foundation::DECIMAL;
+use windows::Win32::System::Com::IAgileObject;
+use windows::Win32::System::Com::Marshal::IMarshal;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::Begin;
@@ -25,10 +27,13 @@ use crate::api::{
     IUpdateDownloadResult, IUpdateDownloadResult_Impl,
 };
 use crate::dispatch::scripted;
+use crate::marshal::in_process;
 use crate::fault::Answer;
 use crate::module::{self, Lease};
 use crate::objects::{DownloadSnapshot, Update, UpdateCollection};
 use crate::value::decimal;
+
+in_process!(DownloadJob_Impl, Progress_Impl, ProgressArgs_Impl, CompletedArgs_Impl);
 
 /// `BeginDownload`, after its check of the lockdown (rules R11 and R12).
 pub fn begin_download(
@@ -87,7 +92,7 @@ pub fn end_download(job: Option<&IDownloadJob>) -> Answer<IDownloadResult> {
 }
 
 /// `IDownloadJob`.
-#[implement(IDownloadJob)]
+#[implement(IDownloadJob, IMarshal, IAgileObject, Agile = false)]
 #[derive(Debug)]
 pub struct DownloadJob {
     job: Job<Download>,
@@ -124,7 +129,7 @@ impl IDownloadJob_Impl for DownloadJob_Impl {
 }
 
 /// `IDownloadProgress`: how a job stood.
-#[implement(IDownloadProgress)]
+#[implement(IDownloadProgress, IMarshal, IAgileObject, Agile = false)]
 #[derive(Debug)]
 pub struct Progress {
     now: Snapshot<Download>,
@@ -188,7 +193,7 @@ impl IDownloadProgress_Impl for Progress_Impl {
 }
 
 /// What the routine for progress is told.
-#[implement(IDownloadProgressChangedCallbackArgs)]
+#[implement(IDownloadProgressChangedCallbackArgs, IMarshal, IAgileObject, Agile = false)]
 #[derive(Debug)]
 pub struct ProgressArgs {
     progress: ComObject<Progress>,
@@ -216,7 +221,7 @@ impl IDownloadProgressChangedCallbackArgs_Impl for ProgressArgs_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(IDownloadCompletedCallbackArgs)]
+#[implement(IDownloadCompletedCallbackArgs, IMarshal, IAgileObject, Agile = false)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,

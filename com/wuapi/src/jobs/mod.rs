@@ -13,14 +13,12 @@ pub use install::{OwnJob, begin_installation, end_installation, install};
 pub use search::{begin_search, end_search, search};
 
 use std::sync::Arc;
-use std::thread;
 
 use windows_core::{ComObject, ComObjectInner, IUnknownImpl, Interface};
 use wua_job::{CleanUp, Job, JobKind};
 use wua_types::HResult;
 
 use crate::fault::{Answer, Fault};
-use crate::git::Kept;
 use crate::objects::Update;
 
 /// `EndX` (rule R22), for whom it is no callback's: a client's single-threaded apartment stays awake.
@@ -63,23 +61,13 @@ fn index(given: i32) -> Answer<usize> {
     usize::try_from(given).map_err(|_| HResult::WU_E_INVALIDINDEX.into())
 }
 
-/// A job that a client gives back: it must be one that it got from here. A routine in a single-threaded apartment was given a proxy
-/// of it, which is known where the job lives: in the multithreaded apartment.
+/// A job that a client gives back: it must be one that it got from here. Routines in other apartments get it as it is (`marshal`).
 fn ours<T, I>(given: Option<&I>) -> Answer<ComObject<T>>
 where
-    T: ComObjectInner + Send + Sync + 'static,
+    T: ComObjectInner,
     T::Outer: IUnknownImpl<Impl = T> + 'static,
     I: Interface,
 {
-    let given = given.ok_or(HResult::E_POINTER)?;
-    if let Ok(object) = ComObject::cast_from(given) {
-        return Ok(object);
-    }
-    let kept = Kept::new(given)?;
-    let find = || {
-        let _apartment = apartment::Multithreaded::enter().ok()?;
-        ComObject::cast_from(&kept.get().ok()?).ok()
-    };
-    let found = thread::scope(|scope| scope.spawn(find).join()).ok().flatten();
-    found.ok_or_else(|| Fault::new(HResult::E_INVALIDARG, "The job is not of this library"))
+    ComObject::cast_from(given.ok_or(HResult::E_POINTER)?)
+        .map_err(|_| Fault::new(HResult::E_INVALIDARG, "The job is not of this library"))
 }

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use uuid::Uuid;
+use windows::Win32::System::Com::IAgileObject;
+use windows::Win32::System::Com::Marshal::IMarshal;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::{AgentClient, Begin, ClientError};
@@ -23,9 +25,12 @@ use crate::api::{
     ISearchJob_Impl, ISearchResult,
 };
 use crate::dispatch::scripted;
+use crate::marshal::in_process;
 use crate::fault::{Answer, Fault};
 use crate::module::{self, Lease};
 use crate::objects::{self, SearchSnapshot};
+
+in_process!(SearchJob_Impl, CompletedArgs_Impl);
 
 /// What is searched for where a client says nothing (rule R50).
 const DEFAULT_CRITERIA: &str = "( IsInstalled = 0 and IsHidden = 0 )";
@@ -254,7 +259,7 @@ fn refresh(
 }
 
 /// `ISearchJob`.
-#[implement(ISearchJob)]
+#[implement(ISearchJob, IMarshal, IAgileObject, Agile = false)]
 #[derive(Debug)]
 pub struct SearchJob {
     job: Job<Search>,
@@ -282,7 +287,7 @@ impl ISearchJob_Impl for SearchJob_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(ISearchCompletedCallbackArgs)]
+#[implement(ISearchCompletedCallbackArgs, IMarshal, IAgileObject, Agile = false)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,

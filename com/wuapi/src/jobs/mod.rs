@@ -13,6 +13,8 @@ pub use install::{OwnJob, begin_installation, end_installation, install};
 pub use search::{begin_search, end_search, search};
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use windows_core::{ComObject, ComObjectInner, IUnknownImpl, Interface};
 use wua_job::{CleanUp, Job, JobKind};
@@ -23,7 +25,7 @@ use crate::objects::Update;
 
 /// `EndX` (rule R22), for whom it is no callback's: a client's single-threaded apartment stays awake.
 fn end<K: JobKind>(job: &Job<K>) -> Answer<Arc<K::Outcome>> {
-    if job.is_inside_a_callback() {
+    if is_inside(job) {
         return Ok(job.end()?);
     }
     Ok(apartment::pumping(|| job.end())??)
@@ -31,7 +33,7 @@ fn end<K: JobKind>(job: &Job<K>) -> Answer<Arc<K::Outcome>> {
 
 /// `CleanUp` (rule R23).
 fn clean_up<K: JobKind>(job: &Job<K>) -> Answer<HResult> {
-    let done = if job.is_inside_a_callback() {
+    let done = if is_inside(job) {
         job.clean_up()
     } else {
         apartment::pumping(|| job.clean_up())?
@@ -41,6 +43,25 @@ fn clean_up<K: JobKind>(job: &Job<K>) -> Answer<HResult> {
         CleanUp::MarkedForDisconnect => HResult::WU_S_MARKED_FOR_DISCONNECT,
     })
 }
+
+/// Whether a client calls from inside one of the job's callbacks. A single-threaded client's thread is lent to the callback a moment
+/// longer than it runs: until the job's own thread has heard that it returned, and has let go of what it called, for which the
+/// client has to take calls. So what passes by itself was outside.
+fn is_inside<K: JobKind>(job: &Job<K>) -> bool {
+    if apartment::is_single_threaded() {
+        // Looks, not time: callbacks that are run meanwhile may take theirs.
+        for _ in 0..LOOKS {
+            if !job.is_inside_a_callback() {
+                return false;
+            }
+            let _ = apartment::pumping(|| thread::sleep(Duration::from_millis(5)));
+        }
+    }
+    job.is_inside_a_callback()
+}
+
+/// How often is looked whether the job's own thread has heard that a callback returned: for a quarter of a second.
+const LOOKS: u32 = 50;
 
 /// `RequestAbort` (rule R26).
 fn request_abort<K: JobKind>(job: &Job<K>) -> Answer<()> {

@@ -113,7 +113,7 @@ fn attempt(driver: &mut Driver<'_, '_>, group: &[usize], cx: &mut dyn BatchConte
             .filter(|change| !is_made(driver, update, change, &database))
             .collect();
         if unmade.is_empty() {
-            driver.tell_success(update, &database, false, cx);
+            driver.tell_success(&[update], &database, false, cx);
             continue;
         }
         // What is unpacked is only configured: naming it to apt would mark it as wanted by the administrator.
@@ -219,17 +219,16 @@ fn settle(
         database = read_database(driver.tree)?;
     }
     let others = driver.restart_for_others();
-    let (mut succeeded, mut torn) = (false, false);
+    let (made, unmade): (Vec<usize>, Vec<usize>) = group.iter().partition(|update| {
+        let mut changes = driver.batch.plan[**update].changes.iter();
+        changes.all(|change| is_made(driver, **update, change, &database))
+    });
+    let succeeded = made.iter().any(|update| !driver.is_told(*update));
+    driver.tell_success(&made, &database, others.is_some(), cx);
+    let mut torn = false;
     let mut rest = Vec::new();
-    for &update in group {
-        let changes = &driver.batch.plan[update].changes;
-        let is_made = changes
-            .iter()
-            .all(|change| is_made(driver, update, change, &database));
-        if is_made {
-            succeeded |= !driver.is_told(update);
-            driver.tell_success(update, &database, others.is_some(), cx);
-        } else if driver.is_torn_for_the_first_time(update, &database) {
+    for update in unmade {
+        if driver.is_torn_for_the_first_time(update, &database) {
             torn = true;
             rest.push(update);
         } else if let Some(result) = own_failure(driver, update, &database) {

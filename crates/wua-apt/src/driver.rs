@@ -35,6 +35,9 @@ const LOCK: &str = "the package database lock";
 /// What people read while what an interrupted run left is waited for.
 const SURVIVOR: &str = "the end of an interrupted run";
 
+/// How often it is looked for updates that are done, at most: a look reads dpkg's whole database.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
 /// A script that prints on and on is not told of more often.
 const QUIET_PAUSE: Duration = Duration::from_secs(1);
 
@@ -135,22 +138,35 @@ impl<'a, 'b> Driver<'a, 'b> {
         result: UpdateInstallationResult,
         cx: &mut dyn BatchContext,
     ) {
-        if self.told.insert(update) {
-            cx.finished(update, result);
+        self.tell_together(vec![(update, result)], cx);
+    }
+
+    fn tell_together(
+        &mut self,
+        mut results: Vec<(usize, UpdateInstallationResult)>,
+        cx: &mut dyn BatchContext,
+    ) {
+        results.retain(|(update, _)| self.told.insert(*update));
+        if !results.is_empty() {
+            cx.finished_together(results);
         }
     }
 
-    /// Tells that an update is completely made. `restart_for_somebody` where the machine now waits for a restart that
-    /// no package of the batch owned up to.
+    /// Tells that updates are completely made. `restart_for_somebody` where the machine now waits for a restart that no package of
+    /// the batch owned up to.
     pub(crate) fn tell_success(
         &mut self,
-        update: usize,
+        updates: &[usize],
         database: &DpkgDatabase,
         restart_for_somebody: bool,
         cx: &mut dyn BatchContext,
     ) {
-        let reboot = restart_for_somebody || self.asks_for_restart(update, database);
-        self.tell(update, outcome::success(self.watch.kept_of(update), reboot), cx);
+        let success = |update: &usize| {
+            let reboot = restart_for_somebody || self.asks_for_restart(*update, database);
+            (*update, outcome::success(self.watch.kept_of(*update), reboot))
+        };
+        let results = updates.iter().map(success).collect();
+        self.tell_together(results, cx);
     }
 
     /// Whether dpkg was interrupted while it unpacked a package of an update, which is no failure of the update's own: its archives are
@@ -376,6 +392,7 @@ impl<'a, 'b> Driver<'a, 'b> {
         let mut last_move = (Instant::now(), Timestamp::now());
         let mut lines = 0_usize;
         let mut looked = (0, Instant::now());
+        let mut looked_for_done: Option<Instant> = None;
         let mut silence = Silence::begin(run);
         let status = run.follow(|run, heard| match heard {
             Heard::Apt(line) => {
@@ -397,10 +414,13 @@ impl<'a, 'b> Driver<'a, 'b> {
                     last_move = (Instant::now(), Timestamp::now());
                     looked = (lines, last_move.0);
                     self.wait_is_over(cx);
-                    self.tell_done(cx);
+                    if looked_for_done.is_none_or(|looked| looked.elapsed() >= LOOK_PAUSE) {
+                        looked_for_done = Some(looked.1);
+                        self.tell_done(cx);
+                    }
                 } else if looked.1.elapsed() >= HEARTBEAT {
                     looked.1 = Instant::now();
-                    // dpkg's database may have lagged behind its word.
+                    // dpkg's database may have lagged behind its word, or the last look was too short a time ago.
                     self.tell_done(cx);
                     if !self.watch.has_heard_dpkg() {
                         met_lock |= self.look_at_locks(run, cx);
@@ -491,15 +511,12 @@ impl<'a, 'b> Driver<'a, 'b> {
         let Ok(database) = DpkgDatabase::read(self.tree.root()) else {
             return;
         };
-        for update in candidates {
-            if self
-                .watch
-                .of(update)
-                .all(|package| outcome::is_made(&package.change, &database))
-            {
-                self.tell_success(update, &database, false, cx);
-            }
-        }
+        let is_made = |update: &usize| {
+            let mut packages = self.watch.of(*update);
+            packages.all(|package| outcome::is_made(&package.change, &database))
+        };
+        let made: Vec<usize> = candidates.into_iter().filter(is_made).collect();
+        self.tell_success(&made, &database, false, cx);
     }
 
     fn has_triggers(&self, update: usize) -> bool {

@@ -1,9 +1,10 @@
 //! The gate (rule G1): inside the real run, just before dpkg, apt shows what it is going to do; the gate compares that
 //! with what was authorised, archive by archive, and stops apt at any difference.
 //!
-//! The gate is a script of shell and coreutils in the job's folder: it needs no living keeper and works in a chroot. APT
-//! passes hooks to a shell and finds their options by their first word, so the hook is a fixed text and the script's
-//! path comes by the environment: no path needs quoting. What the gate saw is read and put into words here.
+//! The gate is a script of shell, sed, cmp and coreutils (all essential) in the job's folder: it needs no living keeper
+//! and works in a chroot. APT passes hooks to a shell and finds their options by their first word, so the hook is a fixed
+//! text and the script's path comes by the environment: no path needs quoting. What the gate saw is read and put into
+//! words here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,28 +19,23 @@ const HOOK: &str = "DPkg::Pre-Install-Pkgs::=/bin/../bin/./sh \"$WUA_GATE\"";
 const HOOK_VERSION: &str = "DPkg::Tools::Options::/bin/../bin/./sh::Version=3";
 const SCRIPT_VARIABLE: &str = "WUA_GATE";
 
-/// Reads `VERSION 3`, the configuration and an empty line, then one line a step. The hashes are compared last: they take
-/// longest. Anything unexpected, a full disk included, ends it with an error, and apt with it.
+/// Reads `VERSION 3`, the configuration and an empty line, then one line a step, by sed: a shell reads such a pipe byte by byte. A
+/// line of another form stays as it is, and is a difference. The hashes are compared last: they take longest. Anything unexpected,
+/// a full disk included, ends it with an error, and apt with it.
 const SCRIPT: &str = r#"# The gate of a wua job: apt asks it before dpkg touches anything.
 set -eu
 LC_ALL=C
 export LC_ALL
 base=${WUA_GATE%.sh}
-read -r protocol
-[ "$protocol" = "VERSION 3" ]
-while IFS= read -r line && [ -n "$line" ]; do :; done
-while read -r name old oldarch oldmulti direction new newarch newmulti file; do
-    case $file in
-    '**CONFIGURE**') ;;
-    '**REMOVE**') printf '%s\n' "$name $old - $oldarch $file" ;;
-    *) printf '%s\n' "$name $old $new $newarch $file" ;;
-    esac
-done >"$base.steps"
+# name old its-architecture its-multi-arch direction new its-architecture its-multi-arch file
+sed -e '1{' -e '/^VERSION 3$/!Q1' -e '}' \
+    -e '1,/^$/d' \
+    -e '/ \*\*CONFIGURE\*\*$/d' \
+    -e 's/^\([^ ]*\) \([^ ]*\) \([^ ]*\) [^ ]* [^ ]* [^ ]* [^ ]* [^ ]* \(\*\*REMOVE\*\*\)$/\1 \2 - \3 \4/;t' \
+    -e 's/^\([^ ]*\) \([^ ]*\) [^ ]* [^ ]* [^ ]* \([^ ]*\) \([^ ]*\) [^ ]* \(.*\)$/\1 \2 \3 \4 \5/' >"$base.steps"
 sort "$base.steps" >"$base.seen.new"
 mv -f -- "$base.seen.new" "$base.seen"
-sort "$base.authorised" >"$base.sorted"
-comm -3 "$base.sorted" "$base.seen" >"$base.differences"
-if [ -s "$base.differences" ]; then
+if ! cmp -s "$base.authorised" "$base.seen"; then
     echo "wua: apt's plan is not the authorised one" >&2
     exit 1
 fi
@@ -74,6 +70,7 @@ impl Authorised {
             Some((path, _)) => line.extend_from_slice(path.as_os_str().as_encoded_bytes()),
             None => line.extend_from_slice(b"**REMOVE**"),
         }
+        line.push(b'\n');
         line
     }
 }
@@ -123,10 +120,9 @@ impl Gate {
         authorised: Vec<Authorised>,
     ) -> Result<Self, RunError> {
         let base = folder.join(format!("gate-{tag}"));
-        let lines: Vec<u8> = authorised
-            .iter()
-            .flat_map(|step| [step.line(), b"\n".to_vec()].concat())
-            .collect();
+        let mut lines: Vec<Vec<u8>> = authorised.iter().map(Authorised::line).collect();
+        // As the script's sort does it.
+        lines.sort();
         let hashes = authorised
             .iter()
             .filter_map(|step| step.archive.as_ref())
@@ -139,7 +135,7 @@ impl Gate {
                 ]
                 .concat()
             });
-        write_whole(&with_ending(&base, "authorised"), &lines)?;
+        write_whole(&with_ending(&base, "authorised"), &lines.concat())?;
         write_whole(&with_ending(&base, "hashes"), &hashes.collect::<Vec<_>>())?;
         write_whole(&with_ending(&base, "sh"), SCRIPT.as_bytes())?;
         Ok(Self {

@@ -4,9 +4,12 @@
 //! to give. When a keeper goes away without a last word, a follower with rights starts the next one, and any other waits for
 //! somebody who does; what comes of neither ends the following: what was done until then is told, the rest is unknown.
 
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -272,14 +275,11 @@ fn follow_until_end<K: Told>(
     let begun = Instant::now();
     let mut gone_since: Option<Instant> = None;
     let mut lines: Option<Lines> = None;
+    let mut keeper = None;
     loop {
-        // The keeper is looked at before its file, so that its last word is not missed; and after its handle was opened, so
-        // that the handle is not that of a later process with its number.
-        let keeper = keeper_of(folder);
-        let end = keeper
-            .and_then(|keeper| Pid::from_raw(keeper.pid.cast_signed()))
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        let gone = keeper.is_some_and(|keeper| !keeper.is_alive());
+        // The keeper is looked at before its file, so that its last word is not missed.
+        keeper = keeper.filter(Keeper::is_alive).or_else(|| Keeper::of(folder));
+        let gone = keeper.as_ref().is_some_and(|keeper| !keeper.is_alive());
         if lines.is_none() {
             lines = match Lines::open(folder) {
                 Ok(lines) => Some(lines),
@@ -309,15 +309,53 @@ fn follow_until_end<K: Told>(
             ));
         }
         // Where nobody wakes us, we look ourselves.
-        let end = end.filter(|_| !gone);
+        let end = keeper
+            .as_ref()
+            .and_then(|keeper| keeper.end.as_ref())
+            .filter(|_| !gone);
         let limit = (watch.is_none() || end.is_none()).then_some(LOOK);
-        let handles = watch.iter().chain(&end);
+        let handles = watch.iter().chain(end);
         let mut sources: Vec<PollFd<'_>> = handles.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         match poll(&mut sources, limit.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        watch.as_ref().map_or(Ok(()), drain)?;
+        let may_be_another = match &watch {
+            Some(watch) => drain(watch, &folder.keeper())?,
+            None => true,
+        };
+        if may_be_another {
+            keeper = None;
+        }
+    }
+}
+
+/// Who keeps the job, with a handle that tells of its end: it costs one call a look, and a job has thousands of them.
+struct Keeper {
+    id: ProcessId,
+    /// None where it had ended before, or the system gives none.
+    end: Option<OwnedFd>,
+}
+
+impl Keeper {
+    /// The keeper that a job's folder names; none before one said so.
+    fn of(folder: &JobFolder) -> Option<Self> {
+        let id = keeper_of(folder)?;
+        let end = Pid::from_raw(id.pid.cast_signed())
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+            // Looked at after it was opened, so that it is not the handle of a later process with the number.
+            .filter(|_| id.is_alive());
+        Some(Self { id, end })
+    }
+
+    fn is_alive(&self) -> bool {
+        match &self.end {
+            Some(end) => {
+                let mut end = [PollFd::new(end, PollFlags::IN)];
+                poll(&mut end, Some(&Timespec::default())).is_ok_and(|ended| ended == 0)
+            }
+            None => self.id.is_alive(),
+        }
     }
 }
 
@@ -328,13 +366,19 @@ fn watch(folder: &JobFolder) -> io::Result<OwnedFd> {
     Ok(watch)
 }
 
-/// Forgets what woke us; the files themselves tell what is new.
-fn drain(watch: &OwnedFd) -> io::Result<()> {
-    let mut buffer = [0u8; 4096];
+/// Forgets what woke us; the files themselves tell what is new. Whether the one that names the keeper may be another.
+fn drain(watch: &OwnedFd, keeper: &Path) -> io::Result<bool> {
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(watch, &mut buffer);
+    let mut is_named = false;
     loop {
-        match rustix::io::read(watch.as_fd(), &mut buffer[..]) {
-            Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        match events.next() {
+            Ok(event) => {
+                let name = event.file_name().map(CStr::to_bytes);
+                is_named |= name.is_none() || name == keeper.file_name().map(OsStr::as_encoded_bytes);
+            }
+            Err(rustix::io::Errno::AGAIN) => return Ok(is_named),
+            Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }

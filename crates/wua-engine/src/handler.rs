@@ -119,8 +119,13 @@ pub trait BatchContext {
     fn waiting(&mut self, what: Option<WaitingFor>);
     /// Tells that a stage begins, which ends the one before, or that none runs; for the estimate of time alone.
     fn stage(&mut self, stage: Option<Stage>);
-    /// Tells an update's final result, read back from the machine; once for each member.
-    fn finished(&mut self, update: usize, result: UpdateInstallationResult);
+    /// Tells final results, read back from the machine; one for each member. What came to light together is told together: it is
+    /// written down by one write to the disk.
+    fn finished_together(&mut self, results: Vec<(usize, UpdateInstallationResult)>);
+    /// Tells one final result.
+    fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
+        self.finished_together(vec![(update, result)]);
+    }
     /// Tells something that ends nothing.
     fn warning(&mut self, code: HResult, message: String);
 }

@@ -184,47 +184,52 @@ impl Journal {
             torn,
         };
         if !past.begun {
-            journal.write(&Record::Begun {
+            journal.write(&[Record::Begun {
                 version: VERSION,
                 job,
                 plan_hash: plan_hash.into(),
-            })?;
+            }])?;
         }
-        journal.write(&Record::Kept {
+        journal.write(&[Record::Kept {
             keeper: ProcessId::own(),
             boot: crate::system::boot_id(),
-        })?;
+        }])?;
         Ok((journal, past))
     }
 
     /// A run is going to begin. One without members is a repair.
     pub(crate) fn batch(&mut self, number: usize, members: &[usize]) -> Result<(), JournalError> {
         let members = members.to_vec();
-        self.write(&Record::Batch { number, members })
+        self.write(&[Record::Batch { number, members }])
     }
 
-    /// An update has its result.
-    pub(crate) fn result(
+    /// Updates have their results; each with its place and whether the update had been begun. All or none of them are durable when
+    /// this returns, but for the first ones where the end came in between.
+    pub(crate) fn results(
         &mut self,
-        place: usize,
-        begun: bool,
-        result: &UpdateInstallationResult,
+        results: &[(usize, bool, UpdateInstallationResult)],
     ) -> Result<(), JournalError> {
-        let result = result.clone();
-        self.write(&Record::Result { place, begun, result })
+        let record = |(place, begun, result): &(usize, bool, UpdateInstallationResult)| Record::Result {
+            place: *place,
+            begun: *begun,
+            result: result.clone(),
+        };
+        self.write(&results.iter().map(record).collect::<Vec<_>>())
     }
 
     /// A run is over, and its results are known.
     pub(crate) fn batch_ended(&mut self, number: usize) -> Result<(), JournalError> {
-        self.write(&Record::BatchEnded { number })
+        self.write(&[Record::BatchEnded { number }])
     }
 
-    fn write(&mut self, record: &Record) -> Result<(), JournalError> {
-        let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
-        serde_json::to_writer(&mut line, record).expect("plain values serialise");
-        line.push(b'\n');
+    fn write(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        let mut lines = if self.torn { vec![b'\n'] } else { Vec::new() };
+        for record in records {
+            serde_json::to_writer(&mut lines, record).expect("plain values serialise");
+            lines.push(b'\n');
+        }
         let written = crate::seam::at("journal")
-            .and_then(|()| self.file.write_all(&line))
+            .and_then(|()| self.file.write_all(&lines))
             .and_then(|()| self.file.sync_data())
             .and_then(|()| crate::seam::at("journal-written"));
         self.torn = written.is_err();
@@ -329,12 +334,12 @@ mod tests {
         assert_eq!(past, Past::default());
         first.batch(0, &[]).expect("written");
         first.batch(1, &[0]).expect("written");
-        first.result(0, true, &fine()).expect("written");
+        first.results(&[(0, true, fine())]).expect("written");
         first.batch_ended(1).expect("written");
         first.batch(2, &[1, 2]).expect("written");
         first.batch(3, &[]).expect("written");
         first.batch_ended(3).expect("written");
-        first.result(2, true, &fine()).expect("written");
+        first.results(&[(2, true, fine())]).expect("written");
         let (_, past) = Journal::open(&path, JOB, "hash").expect("opens");
         assert_eq!(past.open, Some(vec![1, 2]));
         assert_eq!(past.results.keys().copied().collect::<Vec<_>>(), [0, 2]);
@@ -344,12 +349,26 @@ mod tests {
     }
 
     #[test]
+    fn of_results_written_together_those_count_that_are_whole() {
+        let (_folder, path) = journal();
+        let (mut first, _) = Journal::open(&path, JOB, "hash").expect("opens");
+        first.batch(0, &[0, 1, 2]).expect("written");
+        let three = [0, 1, 2].map(|place| (place, true, fine()));
+        first.results(&three).expect("written");
+        let known = || super::past(&path, JOB).expect("reads").results.len();
+        assert_eq!(known(), 3);
+        let all = std::fs::read(&path).expect("reads");
+        std::fs::write(&path, &all[..all.len() - 1]).expect("cut");
+        assert_eq!(known(), 2);
+    }
+
+    #[test]
     fn a_record_that_was_cut_off_announced_nothing_and_spoils_no_other() {
         let (_folder, path) = journal();
         let (mut first, _) = Journal::open(&path, JOB, "hash").expect("opens");
         first.batch(0, &[0]).expect("written");
         let whole = std::fs::read(&path).expect("reads");
-        first.result(0, true, &fine()).expect("written");
+        first.results(&[(0, true, fine())]).expect("written");
         let all = std::fs::read(&path).expect("reads");
         for length in whole.len()..all.len() {
             std::fs::write(&path, &all[..length]).expect("cut");

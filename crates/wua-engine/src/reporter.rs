@@ -124,7 +124,7 @@ impl<'a> Reporter<'a> {
                 Some(entry) => {
                     recorded.swap_remove(entry);
                 }
-                None if is_recorded(result.result_code, *begun) => self.remember(place, result),
+                None if is_recorded(result.result_code, *begun) => self.remember(&[(place, result)]),
                 None => {}
             }
             if told.contains(&place) {
@@ -256,22 +256,39 @@ impl<'a> Reporter<'a> {
 
     /// The result of an update: written to history, then shown.
     pub(crate) fn finish(&mut self, place: usize, result: UpdateInstallationResult) {
-        if self.is_finished(place) {
+        self.finish_together(vec![(place, result)]);
+    }
+
+    /// Results that came to light together, each the first of its update.
+    fn finish_together(&mut self, results: Vec<(usize, UpdateInstallationResult)>) {
+        let mut new: Vec<(usize, bool, UpdateInstallationResult)> = Vec::new();
+        for (place, result) in results {
+            if !self.is_finished(place) && new.iter().all(|(known, ..)| *known != place) {
+                new.push((place, self.begun.contains(&place), result));
+            }
+        }
+        if new.is_empty() {
             return;
         }
-        let begun = self.begun.contains(&place);
-        if let Err(error) = self.journal.result(place, begun, &result) {
+        if let Err(error) = self.journal.results(&new) {
             self.say_warning(error.code(), error.to_string());
         }
-        if is_recorded(result.result_code, begun) {
-            self.remember(place, &result);
+        let recorded = new
+            .iter()
+            .filter(|(_, begun, result)| is_recorded(result.result_code, *begun));
+        self.remember(
+            &recorded
+                .map(|(place, _, result)| (*place, result))
+                .collect::<Vec<_>>(),
+        );
+        for (place, _, result) in new {
+            let mut voice = self.voice.lock();
+            voice.finish(place, result.result_code);
+            voice.show();
+            drop(voice);
+            self.results[place] = Some(result.clone());
+            self.say_finished(place, result);
         }
-        let mut voice = self.voice.lock();
-        voice.finish(place, result.result_code);
-        voice.show();
-        drop(voice);
-        self.results[place] = Some(result.clone());
-        self.say_finished(place, result);
     }
 
     fn say_finished(&mut self, place: usize, result: UpdateInstallationResult) {
@@ -299,13 +316,12 @@ impl<'a> Reporter<'a> {
 
     /// Gives those of `places` that have no result the one that follows from `failure`.
     pub(crate) fn end_rest(&mut self, failure: &Failure, places: &[usize]) {
-        for place in places {
-            let code = OperationResultCode::Failed;
-            self.finish(
-                *place,
-                UpdateInstallationResult::ended(code, failure.code(), &failure.sentence()),
-            );
-        }
+        let (code, sentence) = (OperationResultCode::Failed, failure.sentence());
+        let failed = |place: &usize| {
+            let result = UpdateInstallationResult::ended(code, failure.code(), &sentence);
+            (*place, result)
+        };
+        self.finish_together(places.iter().map(failed).collect());
     }
 
     /// What a fault of the keeper's own leaves behind: reasons in place of results (rule R17).
@@ -384,7 +400,7 @@ impl<'a> Reporter<'a> {
     pub(crate) fn close(&mut self) -> Result<(), StateError> {
         for place in std::mem::take(&mut self.unrecorded) {
             if let Some(result) = self.results[place].clone() {
-                self.record(place, &result)?;
+                self.record(&[(place, &result)])?;
             }
         }
         self.state.end(self.order.job)
@@ -407,17 +423,27 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    fn remember(&mut self, place: usize, result: &UpdateInstallationResult) {
-        if let Err(error) = self.record(place, result) {
-            let title = &self.order.updates[place].title;
-            tracing::error!(%title, %error, "a result is not in the history yet");
-            self.unrecorded.insert(place);
+    fn remember(&mut self, results: &[(usize, &UpdateInstallationResult)]) {
+        if let Err(error) = self.record(results) {
+            for (place, _) in results {
+                let title = &self.order.updates[*place].title;
+                tracing::error!(%title, %error, "a result is not in the history yet");
+                self.unrecorded.insert(*place);
+            }
         }
     }
 
-    fn record(&mut self, place: usize, result: &UpdateInstallationResult) -> Result<(), StateError> {
+    fn record(&mut self, results: &[(usize, &UpdateInstallationResult)]) -> Result<(), StateError> {
+        let entries: Vec<_> = results
+            .iter()
+            .map(|(place, result)| self.entry(*place, result))
+            .collect();
+        self.state.record(&entries)
+    }
+
+    /// A result as history has it, and what follows from it.
+    fn entry(&self, place: usize, result: &UpdateInstallationResult) -> (UpdateHistoryEntry, Consequence) {
         let update = &self.order.updates[place];
-        let date = Timestamp::now();
         let entry = UpdateHistoryEntry {
             job: self.order.job,
             operation: self.order.plan.operation,
@@ -427,7 +453,7 @@ impl<'a> Reporter<'a> {
             result_code: result.result_code,
             hresult: result.hresult,
             unmapped_result_code: result.unmapped_result_code,
-            date,
+            date: Timestamp::now(),
             message: result.message.clone(),
             reboot_required: result.reboot_required,
             client_application_id: self.order.client_application_id.clone(),
@@ -440,13 +466,14 @@ impl<'a> Reporter<'a> {
         };
         let changes = &self.order.plan.updates[place].changes;
         let changed = result.result_code.is_success() && !changes.is_empty();
-        let record = self.installed_record(place, result.reboot_required);
         let consequence = match self.order.plan.operation {
-            UpdateOperation::Installation if changed => Consequence::Installed(&record),
+            UpdateOperation::Installation if changed => {
+                Consequence::Installed(Box::new(self.installed_record(place, result.reboot_required)))
+            }
             UpdateOperation::Uninstallation if changed => Consequence::TakenBack,
             _ => Consequence::None,
         };
-        self.state.record(&entry, consequence)
+        (entry, consequence)
     }
 
     fn show(&mut self) {
@@ -509,12 +536,15 @@ impl BatchContext for Reporter<'_> {
         voice.timeline.stage(now, stage);
     }
 
-    fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
-        if !result.result_code.is_final() {
-            tracing::warn!(job = %self.order.job, update, "the handler told a result that is none");
-        } else if self.is_member(update) {
-            self.finish(update, result);
-        }
+    fn finished_together(&mut self, mut results: Vec<(usize, UpdateInstallationResult)>) {
+        results.retain(|(update, result)| {
+            let is_final = result.result_code.is_final();
+            if !is_final {
+                tracing::warn!(job = %self.order.job, update, "the handler told a result that is none");
+            }
+            is_final && self.is_member(*update)
+        });
+        self.finish_together(results);
     }
 
     fn warning(&mut self, code: HResult, message: String) {

@@ -175,7 +175,7 @@ fn close(state: &mut State, operation: &OperationRecord, failure: &Failure) -> R
             support_url: None,
             categories: Vec::new(),
         };
-        state.record(&entry, Consequence::None)?;
+        state.record(&[(entry, Consequence::None)])?;
     }
     state.end(operation.job)
 }

@@ -214,37 +214,19 @@ impl State {
         })
     }
 
-    /// Writes one final result, and what follows from it for the updates that count as installed. A result that the history has of
-    /// this job and update already is not written twice.
+    /// Writes final results, all or none, and what follows from each for the updates that count as installed. A result that the
+    /// history has of its job and update already is not written twice.
     ///
     /// # Errors
     /// See [`StateError`].
-    pub fn record(
-        &mut self,
-        entry: &UpdateHistoryEntry,
-        installed: Consequence<'_>,
-    ) -> Result<(), StateError> {
-        let id = entry.update_identity.update_id.to_string();
-        let text = json(entry);
+    pub fn record(&mut self, results: &[(UpdateHistoryEntry, Consequence)]) -> Result<(), StateError> {
+        if results.is_empty() {
+            return Ok(());
+        }
         self.change_privately(|change| {
-            change.execute(
-                "INSERT INTO history (update_id, job, entry) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
-                     SELECT 1 FROM history WHERE job = ?2 AND update_id = ?1 AND json_extract(entry, '$.title') = ?4)",
-                params![id, entry.job.to_string(), text, entry.title],
-            )?;
-            match installed {
-                Consequence::None => {}
-                Consequence::Installed(record) => keep(change, record)?,
-                Consequence::TakenBack => {
-                    change.execute("DELETE FROM installed WHERE update_id = ?1", params![id])?;
-                    change.execute(
-                        "INSERT INTO flag (update_id, title, hidden) VALUES (?1, ?2, 1)
-                         ON CONFLICT (update_id) DO UPDATE SET hidden = 1",
-                        params![id, entry.title],
-                    )?;
-                }
-            }
-            Ok(())
+            results
+                .iter()
+                .try_for_each(|(entry, installed)| record(change, entry, installed))
         })?;
         self.behind_since.get_or_insert_with(Instant::now);
         self.publish_when_due();
@@ -437,23 +419,48 @@ impl State {
 }
 
 /// What a final result means for the updates that count as installed.
-#[derive(Clone, Copy, Debug)]
-pub enum Consequence<'a> {
+#[derive(Clone, Debug)]
+pub enum Consequence {
     /// Nothing.
     None,
     /// The update is installed now.
-    Installed(&'a InstalledRecord),
+    Installed(Box<InstalledRecord>),
     /// The update was taken back; it is hidden, or the next search would bring it again.
     TakenBack,
+}
+
+fn record(
+    change: &Transaction<'_>,
+    entry: &UpdateHistoryEntry,
+    installed: &Consequence,
+) -> rusqlite::Result<()> {
+    let id = entry.update_identity.update_id.to_string();
+    change
+        .prepare_cached(
+            "INSERT INTO history (update_id, job, entry) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
+                 SELECT 1 FROM history WHERE job = ?2 AND update_id = ?1 AND json_extract(entry, '$.title') = ?4)",
+        )?
+        .execute(params![id, entry.job.to_string(), json(entry), entry.title])?;
+    match installed {
+        Consequence::None => {}
+        Consequence::Installed(record) => keep(change, record)?,
+        Consequence::TakenBack => {
+            change.execute("DELETE FROM installed WHERE update_id = ?1", params![id])?;
+            change.execute(
+                "INSERT INTO flag (update_id, title, hidden) VALUES (?1, ?2, 1)
+                 ON CONFLICT (update_id) DO UPDATE SET hidden = 1",
+                params![id, entry.title],
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn keep(change: &Transaction<'_>, record: &InstalledRecord) -> rusqlite::Result<()> {
     let values = params![record.installed.update.id().to_string(), json(record)];
     change
-        .execute(
-            "INSERT OR REPLACE INTO installed (update_id, record) VALUES (?1, ?2)",
-            values,
-        )
+        .prepare_cached("INSERT OR REPLACE INTO installed (update_id, record) VALUES (?1, ?2)")?
+        .execute(values)
         .map(drop)
 }
 
@@ -536,7 +543,9 @@ mod tests {
             serde_json::from_slice(&text).map_or(0, |public: PublicState| public.history.len())
         };
         for number in 1..=3 {
-            state.record(&entry(number), Consequence::None).expect("recorded");
+            state
+                .record(&[(entry(number), Consequence::None)])
+                .expect("recorded");
             state.publish_when_due();
         }
         assert_eq!(
@@ -547,7 +556,7 @@ mod tests {
         state.behind_since = Instant::now().checked_sub(PUBLIC_LAG);
         state.publish_when_due();
         assert_eq!(told(), 3);
-        state.record(&entry(4), Consequence::None).expect("recorded");
+        state.record(&[(entry(4), Consequence::None)]).expect("recorded");
         state.end(Uuid::nil()).expect("ended");
         assert_eq!(told(), 4, "the end of a job tells of the rest");
     }

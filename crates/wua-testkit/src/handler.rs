@@ -202,12 +202,14 @@ impl BatchContext for Noting<'_> {
     fn stage(&mut self, stage: Option<Stage>) {
         self.cx.stage(stage);
     }
-    fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
-        // The first result counts.
-        if self.told.insert(update) && result.result_code.is_success() {
-            self.made.insert(update);
+    fn finished_together(&mut self, results: Vec<(usize, UpdateInstallationResult)>) {
+        for (update, result) in &results {
+            // The first result counts.
+            if self.told.insert(*update) && result.result_code.is_success() {
+                self.made.insert(*update);
+            }
         }
-        self.cx.finished(update, result);
+        self.cx.finished_together(results);
     }
     fn warning(&mut self, code: HResult, message: String) {
         self.cx.warning(code, message);

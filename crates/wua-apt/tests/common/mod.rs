@@ -299,10 +299,12 @@ impl BatchContext for Record<'_> {
         }
         self.waits.push(what);
     }
-    fn finished(&mut self, update: usize, result: UpdateInstallationResult) {
-        self.story
-            .push(format!("finished {update} {}", result.result_code));
-        self.results.push((update, result));
+    fn finished_together(&mut self, results: Vec<(usize, UpdateInstallationResult)>) {
+        for (update, result) in results {
+            self.story
+                .push(format!("finished {update} {}", result.result_code));
+            self.results.push((update, result));
+        }
     }
     fn warning(&mut self, _code: HResult, message: String) {
         self.story.push(format!("warning {message}"));

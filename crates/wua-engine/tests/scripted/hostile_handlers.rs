@@ -74,6 +74,22 @@ fn the_first_result_counts() {
 }
 
 #[test]
+fn the_first_result_counts_also_among_results_told_together() {
+    let (machine, _, result) = run(|cx| {
+        cx.finished_together(vec![
+            (1, UpdateInstallationResult::not_started()),
+            (7, succeeded()),
+            (1, failed()),
+            (1, succeeded()),
+        ]);
+        cx.finished_together(Vec::new());
+        BatchEnd::Done
+    });
+    assert_eq!(result, (MIXED, vec![FINE, BROKEN, FINE]));
+    assert_eq!(machine.state().history.len(), 3);
+}
+
+#[test]
 fn results_and_steps_of_others_are_left_aside() {
     let (machine, _, result) = run(|cx| {
         for stranger in [0, 2, 3, usize::MAX] {

@@ -36,15 +36,25 @@ void endure(int rounds, int first, SIZE_T allowed, const std::function<void()>& 
 }  // namespace
 
 TEST_IN("endurance", In::Many, three_hundred_searches_leave_nothing) {
-    auto search = searcher();
+    auto search = offline();
     endure(300, 60, 2 << 20, [&] {
         Com<ISearchResult> result;
         MUST(search->Search(Bstr(L"IsInstalled=0"), result.out()));
     });
 }
 
+TEST_IN("endurance", In::Many, thirty_searches_with_new_indexes_leave_nothing) {
+    auto search = searcher();
+    endure(30, 10, 1 << 20, [&] {
+        Com<ISearchResult> result;
+        MUST(search->Search(Bstr(L"IsInstalled=0"), result.out()));
+        SAME(static_cast<int>(code_of(result)), static_cast<int>(orcSucceeded));
+    });
+}
+
 TEST("endurance", a_hundred_search_jobs_leave_nothing) {
     Search search;
+    search.front = offline();
     endure(100, 30, 2 << 20, [&] {
         SearchCompleted listener([](auto*, auto*) { return S_OK; });
         Counted state;
@@ -73,6 +83,7 @@ TEST("endurance", ten_thousand_enumerations_leave_nothing) {
             ++met;
         }
     });
+    CHECK(count > 0);
     SAME(met, 10'500 * count);
 }
 

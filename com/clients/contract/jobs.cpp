@@ -1,6 +1,8 @@
 // Jobs of all three families: the patterns of published clients (reference, 3.6), starting, delivery, ending.
 #include "contract.h"
 
+#include <stdexcept>
+
 using std::string;
 
 namespace {
@@ -67,7 +69,7 @@ TEST_OF_JOBS("jobs", end_inside_the_completed_callback) {
     CHECK(on_thread);
     CHECK(args_came);
     SAME(told, identity(job.get()));
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 TEST_OF_JOBS("jobs", poll_then_end) {
@@ -102,7 +104,7 @@ TEST_OF_JOBS("jobs", release_the_job_and_never_end) {
         MUST(family.begin(&listener, Variant(), job.out()));
     }
     CHECK(done.wait_for(60'000, setting.apartment));
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 TEST_OF_JOBS("jobs", the_last_reference_is_released_in_the_callback) {
@@ -118,7 +120,7 @@ TEST_OF_JOBS("jobs", the_last_reference_is_released_in_the_callback) {
     MUST(family.begin(&listener, Variant(), job.out()));
     begun.set();
     CHECK(done.wait_for(60'000, setting.apartment));
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 TEST_OF_JOBS("jobs", a_callback_that_fails_changes_nothing) {
@@ -130,6 +132,58 @@ TEST_OF_JOBS("jobs", a_callback_that_fails_changes_nothing) {
     succeeded<Family>(ended(family, job));
     SAME(calls, 1);
     SAME(listener.references(), 0ul);
+}
+
+TEST_OF_JOBS("jobs", a_callback_that_throws_changes_nothing) {
+    Family family;
+    int calls = 0;
+    typename Family::Completed listener([&](auto*, auto*) -> HRESULT {
+        ++calls;
+        throw std::runtime_error("as the test wants it");
+    });
+    Com<typename Family::Job> job;
+    MUST(family.begin(&listener, Variant(), job.out()));
+    succeeded<Family>(ended(family, job));
+    SAME(calls, 1);
+    SAME(listener.references(), 0ul);
+}
+
+// An object of a single-threaded apartment is used by its thread only, to the last Release.
+TEST_OF_JOBS("jobs", a_callback_is_let_go_of_where_it_lives) {
+    Family family;
+    typename Family::Completed listener([](auto*, auto*) { return S_OK; });
+    Com<typename Family::Job> job;
+    MUST(family.begin(&listener, Variant(), job.out()));
+    ended(family, job);
+    SAME(listener.references(), 0ul);
+    SAME(listener.released_on() == setting.main_thread, setting.apartment == Apartment::Single);
+}
+
+// A thread that begins a job and ends: its callback is called no more, and nobody waits for that.
+TEST_IN("jobs", In::Many, a_callback_of_an_apartment_that_ended_is_let_go_of) {
+    struct Leaving {
+        Gate gate;
+        Install install{ready({slow()})};
+        InstallCompleted listener{[this](auto*, auto*) { return ++calls, S_OK; }};
+        Com<IInstallationJob> job;
+        HRESULT begun = E_PENDING;
+        int calls = 0;
+    } leaving;
+    HANDLE thread = CreateThread(nullptr, 0, [](void* argument) -> DWORD {
+        auto& leaving = *static_cast<Leaving*>(argument);
+        CoInitializeEx(nullptr, COINIT_APARTMENTTHREADED);
+        leaving.begun = leaving.install.begin(&leaving.listener, Variant(), leaving.job.out());
+        CoUninitialize();
+        return 0;
+    }, &leaving, 0, nullptr);
+    CHECK(wait(thread, 30'000, setting.apartment));
+    CloseHandle(thread);
+    MUST(leaving.begun);
+    leaving.gate.open();
+    succeeded<Install>(ended(leaving.install, leaving.job));
+    CODE(leaving.job->CleanUp(), S_OK);
+    SAME(leaving.calls, 0);
+    SAME(leaving.listener.references(), 0ul);
 }
 
 TEST_OF_JOBS("jobs", a_callback_that_owns_the_job_is_freed_by_clean_up) {
@@ -180,7 +234,7 @@ TEST_OF_JOBS("slow", clean_up_inside_the_callback_is_marked) {
     MUST(family.begin(&listener, Variant(), job.out()));
     CHECK(done.wait_for(60'000, setting.apartment));
     SAME(code, WU_S_MARKED_FOR_DISCONNECT);
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
     succeeded<Family>(ended(family, job));
 }
 
@@ -196,10 +250,10 @@ TEST_IN("slow", In::Many, end_is_bounded_if_a_callback_takes_fifteen_seconds) {
     MUST(family.begin(&listener, Variant(), job.out()));
     ULONGLONG begun = now();
     ended(family, job);
-    ULONGLONG took = now() - begun;
-    CHECK(took >= 9'000 && took < 14'000);
-    CHECK(returned.wait_for(20'000, setting.apartment));
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(now() - begun >= 9'000);
+    CHECK(!returned.is_set());
+    CHECK(returned.wait_for(30'000, setting.apartment));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 // Where the callback runs on the client's own thread, nothing else can happen there until it returns.
@@ -213,11 +267,9 @@ TEST_IN("slow", In::Single, end_returns_after_a_callback_of_fifteen_seconds) {
     });
     Com<ISearchJob> job;
     MUST(family.begin(&listener, Variant(), job.out()));
-    ULONGLONG begun = now();
     ended(family, job);
-    ULONGLONG took = now() - begun;
-    CHECK(took < 20'000);
-    CHECK(becomes(20'000, [&] { return returned && listener.references() == 0; }));
+    CHECK(returned);
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 // Starting.
@@ -327,7 +379,7 @@ TEST_OF_JOBS("jobs", an_object_as_state_is_held_and_let_go) {
         SAME(identity(state->punkVal), identity(static_cast<IDispatch*>(&object)));
     }
     ended(family, job);
-    CHECK(becomes(3'000, [&] { return object.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return object.references() == 0; }));
 }
 
 TEST_IN("jobs", In::Single, an_object_as_state_is_carried_into_another_apartment) {
@@ -373,7 +425,7 @@ TEST_IN("jobs", In::Single, an_object_as_state_is_carried_into_another_apartment
     SAME(look.why, string());
     SAME(called_on, setting.main_thread);
     ended(family, job);
-    CHECK(becomes(3'000, [&] { return object.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return object.references() == 0; }));
 }
 
 // Ending.

@@ -1,6 +1,8 @@
 // Late binding, as scripts come: names, DISPIDs, EXCEPINFO, types of what comes out.
 #include "contract.h"
 
+#include <stdexcept>
+
 namespace {
 
 HRESULT name_to_id(IDispatch* object, const wchar_t* name, DISPID* id) {
@@ -123,5 +125,21 @@ TEST("late", a_dispatch_callback_gets_args_and_job_in_reversed_order) {
     SAME(told, identity(job.get()));
     Com<ISearchResult> result;
     MUST(search.end(job.get(), result.out()));
+    SAME(callback.references(), 0ul);
+}
+
+TEST("late", a_dispatch_callback_that_throws_changes_nothing) {
+    Counted callback;
+    int calls = 0;
+    callback.invoked = [&](DISPID, WORD, DISPPARAMS*) -> HRESULT {
+        ++calls;
+        throw std::runtime_error("as the test wants it");
+    };
+    Search search;
+    Com<ISearchJob> job;
+    MUST(search.begin(&callback, Variant(), job.out()));
+    Com<ISearchResult> result;
+    MUST(search.end(job.get(), result.out()));
+    SAME(calls, 1);
     SAME(callback.references(), 0ul);
 }

@@ -309,6 +309,8 @@ pub struct AutomaticUpdatesDocument {
     pub scheduled_installation_day: AutomaticUpdatesScheduledInstallationDay,
     /// `ScheduledInstallationTime`: an hour, 0 to 23.
     pub scheduled_installation_time: i32,
+    /// Whether nothing is done for now (`Pause`, `Resume`); the key `paused_until` says until when.
+    pub paused: bool,
 }
 
 /// What the schedule will do next.

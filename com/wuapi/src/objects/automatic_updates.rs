@@ -2,12 +2,14 @@
 
 use std::sync::Mutex;
 
+use serde_json::Map;
 use uuid::Uuid;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::implement;
 use wua_client::{Begin, ClientError};
 use wua_job::{Installation, InstallationJob};
-use wua_types::api::{Access, JobRequest};
+use wua_types::api::{Access, AutomaticUpdatesDocument, JobRequest};
 use wua_types::{AutomaticUpdatesNotificationLevel, HResult, Operation};
 
 use crate::agent;
@@ -25,7 +27,7 @@ use crate::objects::settings::AutomaticUpdatesSettings;
 use crate::value::date_or_empty;
 
 /// The object.
-#[implement(IAutomaticUpdates2, IUpdateLockdown)]
+#[implement(IAutomaticUpdates2, IUpdateLockdown, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct AutomaticUpdates {
     lockdown: Lockdown,
@@ -54,37 +56,63 @@ fn detect() -> Answer<()> {
     Ok(())
 }
 
-impl AutomaticUpdates {
-    /// Who may pause what runs by itself.
-    fn permits_pause(&self) -> Answer<()> {
-        self.lockdown.permits()?;
-        match agent::client()?.system()?.access {
-            Access::Owner => Ok(()),
-            Access::Read | Access::Member => Err(HResult::E_ACCESSDENIED.into()),
-        }
+/// The check of what only administrators may do.
+fn permits() -> Answer<()> {
+    match agent::client()?.system()?.access {
+        Access::Owner => Ok(()),
+        Access::Read | Access::Member => Err(HResult::E_ACCESSDENIED.into()),
     }
+}
+
+/// How automatic updates are set, where there are any.
+fn service() -> Answer<AutomaticUpdatesDocument> {
+    let settings = match agent::client()?.settings() {
+        Ok(settings) => settings.automatic_updates,
+        Err(ClientError::NotThere(_)) => return Err(HResult::WU_E_AU_NOSERVICE.into()),
+        Err(error) => return Err(error.into()),
+    };
+    if settings.notification_level == AutomaticUpdatesNotificationLevel::Disabled {
+        return Err(HResult::WU_E_AU_NOSERVICE.into());
+    }
+    Ok(settings)
+}
+
+/// The same, where they are not paused.
+fn awake() -> Answer<()> {
+    if service()?.paused {
+        return Err(HResult::WU_E_AU_PAUSED.into());
+    }
+    Ok(())
+}
+
+/// Pauses the agent's schedule, or lets it go on (rule R48).
+fn pause(paused: bool) -> Answer<()> {
+    let terms = Map::from_iter([("paused".into(), paused.into())]);
+    agent::client()?.change_settings(&Map::from_iter([("automatic_updates".into(), terms.into())]))?;
+    Ok(())
 }
 
 impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
     fn detect_now(&self) -> Answer<()> {
-        let level = match agent::client()?.settings() {
-            Ok(settings) => settings.automatic_updates.notification_level,
-            Err(ClientError::NotThere(_)) => return Err(HResult::WU_E_AU_NOSERVICE.into()),
-            Err(error) => return Err(error.into()),
-        };
-        if level == AutomaticUpdatesNotificationLevel::Disabled {
-            return Err(HResult::WU_E_AU_NOSERVICE.into());
-        }
+        awake()?;
         detect()
     }
 
-    /// As newer systems do it: accepted, without effect.
+    /// For eight hours; a second one does not make it longer.
     fn pause(&self) -> Answer<()> {
-        self.permits_pause()
+        self.lockdown.permits()?;
+        permits()?;
+        awake()?;
+        pause(true)
     }
 
     fn resume(&self) -> Answer<()> {
-        self.permits_pause()
+        self.lockdown.permits()?;
+        permits()?;
+        if service()?.paused {
+            pause(false)?;
+        }
+        Ok(())
     }
 
     fn show_settings_dialog(&self) -> Answer<()> {
@@ -107,11 +135,10 @@ impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
 
     /// The agent is a service of the machine's: where it answers, all that is needed is there.
     fn enable_service(&self) -> Answer<()> {
-        if self.service_enabled()? {
-            Ok(())
-        } else {
-            Err(HResult::WU_E_AU_NOSERVICE.into())
+        if !self.service_enabled()? {
+            return Err(HResult::WU_E_AU_NOSERVICE.into());
         }
+        permits()
     }
 }
 
@@ -128,7 +155,7 @@ impl IUpdateLockdown_Impl for AutomaticUpdates_Impl {
 }
 
 /// When what runs by itself last succeeded, as of each question.
-#[implement(IAutomaticUpdatesResults)]
+#[implement(IAutomaticUpdatesResults, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct AutomaticUpdatesResults {
     _lease: Lease,

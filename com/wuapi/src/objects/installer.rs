@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, ComObject, IUnknown, implement};
 use wua_types::{HResult, UpdateOperation};
@@ -50,7 +51,7 @@ pub struct InstallOptions {
 }
 
 /// The object.
-#[implement(IUpdateInstaller4, IUpdateLockdown)]
+#[implement(IUpdateInstaller4, IUpdateLockdown, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateInstaller {
     client_id: ClientId,

@@ -362,10 +362,18 @@ TEST("members", a_search_that_cannot_be_says_so) {
     for (int scope : {3, 4, 5}) CODE(search->put_SearchScope(static_cast<SearchScope>(scope)), WU_E_UNSUPPORTED_SEARCHSCOPE);
     for (int scope : {-1, 6}) CODE(search->put_SearchScope(static_cast<SearchScope>(scope)), E_INVALIDARG);
     Com<ISearchResult> result;
+    // All updates are the machine's, none one user's.
+    MUST(search->put_SearchScope(searchScopeCurrentUserOnly));
+    MUST(search->Search(Bstr(L"IsInstalled=0"), result.out()));
+    SAME(number<LONG>(object(result.get(), &ISearchResult::get_Updates).get(), &IUpdateCollection::get_Count), 0l);
+    MUST(search->put_SearchScope(searchScopeMachineOnly));
+    MUST(search->Search(Bstr(L"IsInstalled=0"), result.out()));
+    CHECK(number<LONG>(object(result.get(), &ISearchResult::get_Updates).get(), &IUpdateCollection::get_Count) > 0);
     MUST(search->put_ServerSelection(ssManagedServer));
     CODE(search->Search(Bstr(L"IsInstalled=0"), result.out()), WU_E_PT_SUS_SERVER_NOT_SET);
     MUST(search->put_ServerSelection(ssOthers));
     CODE(search->Search(Bstr(L"IsInstalled=0"), result.out()), WU_E_DS_UNKNOWNSERVICE);
+    SAME(words(), std::string("service not in the data store (WU_E_DS_UNKNOWNSERVICE, 0x80248014)"));
     auto all = items<IUpdateService, IUpdateServiceCollection>(object(services().get(), &IUpdateServiceManager::get_Services).get());
     MUST(search->put_ServiceID(Bstr(text(all.at(0).get(), &IUpdateService::get_ServiceID))));
     CODE(search->Search(Bstr(L"IsInstalled=0"), result.out()), S_OK);

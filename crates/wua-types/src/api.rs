@@ -175,6 +175,8 @@ pub struct SystemDocument {
     pub restart_required: bool,
     /// The packages that ask for it.
     pub restart_packages: Vec<String>,
+    /// Whether nothing is installed before it (`RebootRequiredBeforeInstallation`).
+    pub restart_required_before_installation: bool,
     /// The job that changes the machine now.
     pub busy: Option<Uuid>,
     /// Another program that holds the package database, as `NAME (PID)`.

@@ -94,7 +94,7 @@ fn told(outcome: &SearchResult) -> Answer<ISearchResult> {
         let what = outcome.warnings.first().map(|warning| warning.message.clone());
         return Err(Fault {
             code: outcome.hresult,
-            text: what,
+            text: what.filter(|text| !text.is_empty()),
         });
     }
     Ok(objects::SearchResult::new(outcome).into())
@@ -141,7 +141,7 @@ fn run(client: &AgentClient, order: &SearchSnapshot, feed: JobFeed<Search>) {
 
 fn failed(fault: &Fault) -> SearchResult {
     let warning = UpdateException {
-        message: fault.description(),
+        message: fault.text.clone().unwrap_or_default(),
         hresult: fault.code,
         context: UpdateExceptionContext::General,
     };
@@ -171,6 +171,10 @@ fn find(client: &AgentClient, order: &SearchSnapshot, wish: &Wish) -> Answer<Sea
         None
     };
     let mut found = client.search(criteria)?;
+    if order.options.search_scope == SearchScope::CurrentUserOnly {
+        // All updates here are the machine's (`PerUser` is FALSE).
+        found.updates.clear();
+    }
     if let Some(warning) = warning {
         found.warnings.push(warning);
         if found.result_code == OperationResultCode::Succeeded {

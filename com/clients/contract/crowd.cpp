@@ -5,6 +5,7 @@ namespace {
 
 const char* const START = "Local\\contract-crowd-start";
 const char* const READY = "Local\\contract-crowd-ready";
+const char* const TRIED = "Local\\contract-crowd-tried";
 constexpr int PROGRAMS = 20;
 
 }  // namespace
@@ -16,12 +17,14 @@ int install_one() {
         Com<IUpdateInstaller> installer;
         MUST(session()->CreateUpdateInstaller(installer.out()));
         MUST(installer->put_Updates(collection({slow()}).get()));
-        HANDLE ready = OpenSemaphoreA(SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, FALSE, READY), start = OpenEventA(SYNCHRONIZE, FALSE, START);
-        if (!ready || !start) throw Failure{E_FAIL, "no crowd"};
+        HANDLE ready = OpenSemaphoreA(SEMAPHORE_MODIFY_STATE, FALSE, READY), start = OpenEventA(SYNCHRONIZE, FALSE, START);
+        HANDLE tried = OpenSemaphoreA(SEMAPHORE_MODIFY_STATE, FALSE, TRIED);
+        if (!ready || !start || !tried) throw Failure{E_FAIL, "no crowd"};
         ReleaseSemaphore(ready, 1, nullptr);
         WaitForSingleObject(start, 60'000);
         Com<IInstallationJob> job;
         HRESULT begun = installer->BeginInstall(nullptr, nullptr, Variant(), job.out());
+        ReleaseSemaphore(tried, 1, nullptr);
         if (begun == WU_E_INSTALL_NOT_ALLOWED) return 1;
         must(begun, "BeginInstall");
         Com<IInstallationResult> result;
@@ -37,6 +40,7 @@ TEST_IN("endurance", In::Many, of_twenty_programs_one_installs) {
     Gate gate;
     ready({slow()});
     HANDLE here = CreateSemaphoreA(nullptr, 0, PROGRAMS, READY), start = CreateEventA(nullptr, TRUE, FALSE, START);
+    HANDLE tried = CreateSemaphoreA(nullptr, 0, PROGRAMS, TRIED);
     std::vector<HANDLE> processes;
     for (int i = 0; i < PROGRAMS; ++i) {
         std::wstring line = L"\"" + setting.program + L"\" install-one";
@@ -48,11 +52,15 @@ TEST_IN("endurance", In::Many, of_twenty_programs_one_installs) {
         CloseHandle(made.hThread);
         processes.push_back(made.hProcess);
     }
-    int arrived = 0;
-    while (arrived < PROGRAMS && WaitForSingleObject(here, 60'000) == WAIT_OBJECT_0) ++arrived;
+    auto all = [](HANDLE semaphore) {
+        int arrived = 0;
+        while (arrived < PROGRAMS && WaitForSingleObject(semaphore, 60'000) == WAIT_OBJECT_0) ++arrived;
+        return arrived;
+    };
+    int arrived = all(here);
     SetEvent(start);
     // Nobody can be done before all have tried.
-    Sleep(5'000);
+    int began = all(tried);
     gate.open();
     int counts[3] = {};
     for (HANDLE process : processes) {
@@ -62,7 +70,9 @@ TEST_IN("endurance", In::Many, of_twenty_programs_one_installs) {
         CloseHandle(process);
     }
     CloseHandle(here);
+    CloseHandle(tried);
     CloseHandle(start);
     SAME(arrived, PROGRAMS);
+    SAME(began, PROGRAMS);
     SAME(format("%d installed, %d refused, %d else", counts[0], counts[1], counts[2]), std::string("1 installed, 19 refused, 0 else"));
 }

@@ -67,7 +67,7 @@ TEST_OF_JOBS("jobs", end_inside_the_completed_callback) {
     CHECK(on_thread);
     CHECK(args_came);
     SAME(told, identity(job.get()));
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 TEST_OF_JOBS("jobs", poll_then_end) {
@@ -102,7 +102,7 @@ TEST_OF_JOBS("jobs", release_the_job_and_never_end) {
         MUST(family.begin(&listener, Variant(), job.out()));
     }
     CHECK(done.wait_for(60'000, setting.apartment));
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 TEST_OF_JOBS("jobs", the_last_reference_is_released_in_the_callback) {
@@ -118,7 +118,7 @@ TEST_OF_JOBS("jobs", the_last_reference_is_released_in_the_callback) {
     MUST(family.begin(&listener, Variant(), job.out()));
     begun.set();
     CHECK(done.wait_for(60'000, setting.apartment));
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 TEST_OF_JOBS("jobs", a_callback_that_fails_changes_nothing) {
@@ -180,7 +180,7 @@ TEST_OF_JOBS("slow", clean_up_inside_the_callback_is_marked) {
     MUST(family.begin(&listener, Variant(), job.out()));
     CHECK(done.wait_for(60'000, setting.apartment));
     SAME(code, WU_S_MARKED_FOR_DISCONNECT);
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
     succeeded<Family>(ended(family, job));
 }
 
@@ -196,10 +196,10 @@ TEST_IN("slow", In::Many, end_is_bounded_if_a_callback_takes_fifteen_seconds) {
     MUST(family.begin(&listener, Variant(), job.out()));
     ULONGLONG begun = now();
     ended(family, job);
-    ULONGLONG took = now() - begun;
-    CHECK(took >= 9'000 && took < 14'000);
-    CHECK(returned.wait_for(20'000, setting.apartment));
-    CHECK(becomes(3'000, [&] { return listener.references() == 0; }));
+    CHECK(now() - begun >= 9'000);
+    CHECK(!returned.is_set());
+    CHECK(returned.wait_for(30'000, setting.apartment));
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 // Where the callback runs on the client's own thread, nothing else can happen there until it returns.
@@ -213,11 +213,9 @@ TEST_IN("slow", In::Single, end_returns_after_a_callback_of_fifteen_seconds) {
     });
     Com<ISearchJob> job;
     MUST(family.begin(&listener, Variant(), job.out()));
-    ULONGLONG begun = now();
     ended(family, job);
-    ULONGLONG took = now() - begun;
-    CHECK(took < 20'000);
-    CHECK(becomes(20'000, [&] { return returned && listener.references() == 0; }));
+    CHECK(returned);
+    CHECK(becomes(20'000, [&] { return listener.references() == 0; }));
 }
 
 // Starting.
@@ -327,7 +325,7 @@ TEST_OF_JOBS("jobs", an_object_as_state_is_held_and_let_go) {
         SAME(identity(state->punkVal), identity(static_cast<IDispatch*>(&object)));
     }
     ended(family, job);
-    CHECK(becomes(3'000, [&] { return object.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return object.references() == 0; }));
 }
 
 TEST_IN("jobs", In::Single, an_object_as_state_is_carried_into_another_apartment) {
@@ -373,7 +371,7 @@ TEST_IN("jobs", In::Single, an_object_as_state_is_carried_into_another_apartment
     SAME(look.why, string());
     SAME(called_on, setting.main_thread);
     ended(family, job);
-    CHECK(becomes(3'000, [&] { return object.references() == 0; }));
+    CHECK(becomes(20'000, [&] { return object.references() == 0; }));
 }
 
 // Ending.

@@ -4,8 +4,8 @@
 //     contract mta|sta MACHINE CONTROL LAYOUT [GROUP | NAME…]
 //     contract install-one                      begin the slow update's installation and say how it went (a test runs many)
 //
-// MACHINE is a practice machine made with `--with slow`. Without names all is run but two groups: `endurance`, which wants a machine
-// with few updates, and `hostile`, which needs `fake_bridge`.
+// MACHINE is a practice machine made with `--with slow`, whose etc/wua/wua.toml makes each update a run of its own. Without names all
+// is run but two groups: `endurance`, which wants a machine with few updates, and `hostile`, which needs `fake_bridge`.
 #include "contract.h"
 
 #include <algorithm>

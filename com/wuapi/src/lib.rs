@@ -15,7 +15,6 @@ mod enumerator;
 mod fault;
 mod git;
 mod jobs;
-mod marshal;
 mod module;
 mod objects;
 mod registration;

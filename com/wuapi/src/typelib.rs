@@ -55,7 +55,7 @@ pub fn describe(iid: &GUID) -> Answer<ITypeInfo> {
     Ok(info)
 }
 
-/// Registers the library. With it come the marshallers of all interfaces: callbacks reach clients in their own apartments.
+/// Registers the library. With it come the marshallers of all interfaces: clients can hand objects to other apartments.
 pub fn register() -> Answer<()> {
     load(REGKIND_REGISTER).map(drop)
 }

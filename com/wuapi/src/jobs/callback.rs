@@ -1,15 +1,21 @@
-//! A client's routines: found by the typed interface or else by IDispatch (rule R31), kept for other threads, and called.
+//! A client's routines: found by the typed interface or else by IDispatch (rule R31), and called in the client's own apartment.
+//!
+//! What another apartment is called with is marshalled, and Wine 8 marshals the jobs of this library into proxies, whose identity is
+//! another one and whose DECIMALs do not travel. So a call into the client's apartment carries nothing: it reaches a [`Landing`] of
+//! ours, which finds there what to call the routine with.
 
+use std::cell::RefCell;
 use std::ffi::c_void;
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use windows::Win32::Foundation::RPC_E_DISCONNECTED;
 use windows::Win32::System::Com::{DISPPARAMS, EXCEPINFO, IDispatch};
+use windows::Win32::System::Ole::{IContinue, IContinue_Impl};
 use windows::Win32::System::Variant::VARIANT;
-use windows_core::{HRESULT, IUnknown, Interface};
+use windows_core::{HRESULT, IUnknown, Interface, implement};
 use wua_job::CallbackError;
 use wua_types::HResult;
 
-use super::apartment;
 use crate::api::{
     IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadJob,
     IDownloadProgressChangedCallback, IDownloadProgressChangedCallbackArgs, IInstallationCompletedCallback,
@@ -17,6 +23,7 @@ use crate::api::{
     IInstallationProgressChangedCallbackArgs, ISearchCompletedCallback, ISearchCompletedCallbackArgs,
     ISearchJob,
 };
+use crate::border;
 use crate::fault::{Answer, Fault};
 use crate::git::Kept;
 
@@ -57,58 +64,120 @@ routines! {
     IInstallationCompletedCallback(IInstallationJob, IInstallationCompletedCallbackArgs);
 }
 
-/// A routine of a client's, for any thread.
+/// A routine of a client's, for any thread that is in an apartment.
 #[derive(Debug)]
 pub struct Callback<R: Routine> {
-    form: Form<R>,
-    /// The thread that will run it, where the client has a single-threaded apartment.
-    home: Option<ThreadId>,
+    landing: Kept<IContinue>,
+    next: Next<R>,
 }
 
-#[derive(Debug)]
-enum Form<R: Routine> {
-    Typed(Kept<R>),
-    LateBound(Kept<IDispatch>),
+/// What a [`Landing`] does next; without anything to do it lets go of the routine.
+type Next<R> = Arc<Mutex<Option<Work<R>>>>;
+
+/// What is done with a routine in its apartment.
+pub struct Work<R>(Box<dyn FnOnce(&Form<R>) -> Answer<HRESULT> + Send>);
+
+impl<R> std::fmt::Debug for Work<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Work").finish_non_exhaustive()
+    }
 }
 
 impl<R: Routine> Callback<R> {
-    /// Keeps what a client gave; NULL is none.
+    /// Keeps what a client gave; NULL is none. To be called in the client's apartment.
     pub fn keep(given: Option<&IUnknown>) -> Answer<Option<Self>> {
         let Some(given) = given else { return Ok(None) };
-        let form = if let Ok(typed) = given.cast::<R>() {
-            Form::Typed(Kept::new(&typed)?)
-        } else if let Ok(dispatch) = given.cast::<IDispatch>() {
-            Form::LateBound(Kept::new(&dispatch)?)
+        let routine = if let Ok(typed) = given.cast() {
+            Form::Typed(typed)
+        } else if let Ok(dispatch) = given.cast() {
+            Form::LateBound(dispatch)
         } else {
             let what = "A callback has neither its own interface nor IDispatch";
             return Err(Fault::new(HResult::E_NOINTERFACE, what));
         };
-        let home = apartment::is_single_threaded().then(|| thread::current().id());
-        Ok(Some(Self { form, home }))
+        let next = Next::default();
+        let landing = Landing {
+            routine: RefCell::new(Some(routine)),
+            next: Arc::clone(&next),
+        };
+        let landing = Kept::new(&landing.into())?;
+        Ok(Some(Self { landing, next }))
     }
 
-    /// The thread that does its work, if that is not the one that calls it.
-    pub fn home(&self) -> Option<ThreadId> {
-        self.home
+    /// Does work with the routine, in its apartment; blocks until that is done.
+    pub fn call(
+        &self,
+        work: impl FnOnce(&Form<R>) -> Answer<HRESULT> + Send + 'static,
+    ) -> Result<(), CallbackError> {
+        *self.next() = Some(Work(Box::new(work)));
+        let called = self.land();
+        // Where there was no way into the apartment it is still there.
+        *self.next() = None;
+        called.map_err(|fault| CallbackError { hresult: fault.code })
     }
 
-    /// Calls it; blocks until the client is done.
-    pub fn call(&self, job: &R::Job, args: &R::Args) -> Result<(), CallbackError> {
-        let code = match &self.form {
-            Form::Typed(routine) => routine.get().map(|routine| {
-                // SAFETY: the interface was queried for, so its vtable has the routine; the arguments live for the call.
-                unsafe { wua_call_typed(routine.as_raw(), job.as_raw(), args.as_raw()) }
-            }),
-            Form::LateBound(routine) => routine.get().and_then(|routine| late_bound(&routine, job, args)),
+    fn next(&self) -> std::sync::MutexGuard<'_, Option<Work<R>>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn land(&self) -> Answer<()> {
+        let landing = self.landing.get()?;
+        // SAFETY: the interface is for this apartment; it takes no arguments.
+        Ok(unsafe { landing.FContinue()? })
+    }
+}
+
+impl<R: Routine> Drop for Callback<R> {
+    fn drop(&mut self) {
+        // In the client's apartment, and before it is told that the job has let go. An apartment that is gone has done so itself.
+        let _ = self.land();
+    }
+}
+
+/// Where calls arrive in a client's apartment: it holds the routine and does what is next. Nothing of its own crosses apartments.
+#[implement(IContinue, Agile = false)]
+struct Landing<R>
+where
+    R: Routine,
+{
+    /// Until it is let go of.
+    routine: RefCell<Option<Form<R>>>,
+    next: Next<R>,
+}
+
+impl<R: Routine> IContinue_Impl for Landing_Impl<R> {
+    fn FContinue(&self) -> windows_core::Result<()> {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Work(work)) = next else {
+            self.routine.take();
+            return Ok(());
         };
-        let hresult = match code {
-            Ok(code) => HResult::from_i32(code.0),
-            Err(fault) => fault.code,
-        };
-        if hresult.is_failure() {
-            Err(CallbackError { hresult })
-        } else {
-            Ok(())
+        let called = border::guard(|| match &*self.routine.borrow() {
+            Some(routine) => work(routine),
+            None => Ok(RPC_E_DISCONNECTED),
+        });
+        called.unwrap_or_else(|fault| HRESULT(fault.code.as_i32())).ok()
+    }
+}
+
+/// How a routine is called.
+#[derive(Debug)]
+pub enum Form<R> {
+    /// By its own interface.
+    Typed(R),
+    /// As scripts give it.
+    LateBound(IDispatch),
+}
+
+impl<R: Routine> Form<R> {
+    /// Calls it, in its apartment.
+    pub fn call(&self, job: &R::Job, args: &R::Args) -> Answer<HRESULT> {
+        match self {
+            // SAFETY: the interface was queried for, so its vtable has the routine; the arguments live for the call.
+            Self::Typed(routine) => {
+                Ok(unsafe { wua_call_typed(routine.as_raw(), job.as_raw(), args.as_raw()) })
+            }
+            Self::LateBound(routine) => late_bound(routine, job, args),
         }
     }
 }

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use windows::Win32::Foundation::DECIMAL;
-use windows::Win32::System::Com::IAgileObject;
-use windows::Win32::System::Com::Marshal::IMarshal;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::Begin;
@@ -27,13 +25,10 @@ use crate::api::{
     IUpdateDownloadResult, IUpdateDownloadResult_Impl,
 };
 use crate::dispatch::scripted;
-use crate::marshal::in_process;
 use crate::fault::Answer;
 use crate::module::{self, Lease};
 use crate::objects::{DownloadSnapshot, Update, UpdateCollection};
 use crate::value::decimal;
-
-in_process!(DownloadJob_Impl, Progress_Impl, ProgressArgs_Impl, CompletedArgs_Impl);
 
 /// `BeginDownload`, after its check of the lockdown (rules R11 and R12).
 pub fn begin_download(
@@ -92,7 +87,7 @@ pub fn end_download(job: Option<&IDownloadJob>) -> Answer<IDownloadResult> {
 }
 
 /// `IDownloadJob`.
-#[implement(IDownloadJob, IMarshal, IAgileObject, Agile = false)]
+#[implement(IDownloadJob)]
 #[derive(Debug)]
 pub struct DownloadJob {
     job: Job<Download>,
@@ -129,7 +124,7 @@ impl IDownloadJob_Impl for DownloadJob_Impl {
 }
 
 /// `IDownloadProgress`: how a job stood.
-#[implement(IDownloadProgress, IMarshal, IAgileObject, Agile = false)]
+#[implement(IDownloadProgress)]
 #[derive(Debug)]
 pub struct Progress {
     now: Snapshot<Download>,
@@ -193,7 +188,7 @@ impl IDownloadProgress_Impl for Progress_Impl {
 }
 
 /// What the routine for progress is told.
-#[implement(IDownloadProgressChangedCallbackArgs, IMarshal, IAgileObject, Agile = false)]
+#[implement(IDownloadProgressChangedCallbackArgs)]
 #[derive(Debug)]
 pub struct ProgressArgs {
     progress: ComObject<Progress>,
@@ -221,7 +216,7 @@ impl IDownloadProgressChangedCallbackArgs_Impl for ProgressArgs_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(IDownloadCompletedCallbackArgs, IMarshal, IAgileObject, Agile = false)]
+#[implement(IDownloadCompletedCallbackArgs)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
-use windows::Win32::System::Com::IAgileObject;
-use windows::Win32::System::Com::Marshal::IMarshal;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::Begin;
@@ -28,12 +26,9 @@ use crate::api::{
     IUpdateInstallationResult_Impl,
 };
 use crate::dispatch::scripted;
-use crate::marshal::in_process;
 use crate::fault::Answer;
 use crate::module::{self, Lease};
 use crate::objects::{InstallSnapshot, Update, UpdateCollection};
-
-in_process!(InstallationJob_Impl, Progress_Impl, ProgressArgs_Impl, CompletedArgs_Impl);
 
 /// The job that an installer began last: a second one of its own is told apart from others' (rule R13).
 #[derive(Debug, Default)]
@@ -129,7 +124,7 @@ pub fn end_installation(
 }
 
 /// `IInstallationJob`.
-#[implement(IInstallationJob, IMarshal, IAgileObject, Agile = false)]
+#[implement(IInstallationJob)]
 #[derive(Debug)]
 pub struct InstallationJob {
     job: Job<Installation>,
@@ -167,7 +162,7 @@ impl IInstallationJob_Impl for InstallationJob_Impl {
 }
 
 /// `IInstallationProgress`: how a job stood.
-#[implement(IInstallationProgress, IMarshal, IAgileObject, Agile = false)]
+#[implement(IInstallationProgress)]
 #[derive(Debug)]
 pub struct Progress {
     now: Snapshot<Installation>,
@@ -211,7 +206,7 @@ impl IInstallationProgress_Impl for Progress_Impl {
 }
 
 /// What the routine for progress is told.
-#[implement(IInstallationProgressChangedCallbackArgs, IMarshal, IAgileObject, Agile = false)]
+#[implement(IInstallationProgressChangedCallbackArgs)]
 #[derive(Debug)]
 pub struct ProgressArgs {
     progress: ComObject<Progress>,
@@ -239,7 +234,7 @@ impl IInstallationProgressChangedCallbackArgs_Impl for ProgressArgs_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(IInstallationCompletedCallbackArgs, IMarshal, IAgileObject, Agile = false)]
+#[implement(IInstallationCompletedCallbackArgs)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,

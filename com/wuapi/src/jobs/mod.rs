@@ -13,8 +13,6 @@ pub use install::{OwnJob, begin_installation, end_installation, install};
 pub use search::{begin_search, end_search, search};
 
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use windows_core::{ComObject, ComObjectInner, IUnknownImpl, Interface};
 use wua_job::{CleanUp, Job, JobKind};
@@ -23,9 +21,10 @@ use wua_types::HResult;
 use crate::fault::{Answer, Fault};
 use crate::objects::Update;
 
-/// `EndX` (rule R22), for whom it is no callback's: a client's single-threaded apartment stays awake.
+/// `EndX` (rule R22). A client's single-threaded apartment stays awake meanwhile, inside its routines, too.
 fn end<K: JobKind>(job: &Job<K>) -> Answer<Arc<K::Outcome>> {
-    if is_inside(job) {
+    if job.is_inside_a_callback() {
+        apartment::pumping(|| job.wait())?;
         return Ok(job.end()?);
     }
     Ok(apartment::pumping(|| job.end())??)
@@ -33,7 +32,7 @@ fn end<K: JobKind>(job: &Job<K>) -> Answer<Arc<K::Outcome>> {
 
 /// `CleanUp` (rule R23).
 fn clean_up<K: JobKind>(job: &Job<K>) -> Answer<HResult> {
-    let done = if is_inside(job) {
+    let done = if job.is_inside_a_callback() {
         job.clean_up()
     } else {
         apartment::pumping(|| job.clean_up())?
@@ -43,25 +42,6 @@ fn clean_up<K: JobKind>(job: &Job<K>) -> Answer<HResult> {
         CleanUp::MarkedForDisconnect => HResult::WU_S_MARKED_FOR_DISCONNECT,
     })
 }
-
-/// Whether a client calls from inside one of the job's callbacks. A single-threaded client's thread is lent to the callback a moment
-/// longer than it runs: until the job's own thread has heard that it returned, and has let go of what it called, for which the
-/// client has to take calls. So what passes by itself was outside.
-fn is_inside<K: JobKind>(job: &Job<K>) -> bool {
-    if apartment::is_single_threaded() {
-        // Looks, not time: callbacks that are run meanwhile may take theirs.
-        for _ in 0..LOOKS {
-            if !job.is_inside_a_callback() {
-                return false;
-            }
-            let _ = apartment::pumping(|| thread::sleep(Duration::from_millis(5)));
-        }
-    }
-    job.is_inside_a_callback()
-}
-
-/// How often is looked whether the job's own thread has heard that a callback returned: for a quarter of a second.
-const LOOKS: u32 = 50;
 
 /// `RequestAbort` (rule R26).
 fn request_abort<K: JobKind>(job: &Job<K>) -> Answer<()> {
@@ -82,7 +62,7 @@ fn index(given: i32) -> Answer<usize> {
     usize::try_from(given).map_err(|_| HResult::WU_E_INVALIDINDEX.into())
 }
 
-/// A job that a client gives back: it must be one that it got from here. Routines in other apartments get it as it is (`marshal`).
+/// A job that a client gives back: it must be one that it got from here.
 fn ours<T, I>(given: Option<&I>) -> Answer<ComObject<T>>
 where
     T: ComObjectInner,

@@ -4,8 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use uuid::Uuid;
-use windows::Win32::System::Com::IAgileObject;
-use windows::Win32::System::Com::Marshal::IMarshal;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::{AgentClient, Begin, ClientError};
@@ -25,12 +23,9 @@ use crate::api::{
     ISearchJob_Impl, ISearchResult,
 };
 use crate::dispatch::scripted;
-use crate::marshal::in_process;
 use crate::fault::{Answer, Fault};
 use crate::module::{self, Lease};
 use crate::objects::{self, SearchSnapshot};
-
-in_process!(SearchJob_Impl, CompletedArgs_Impl);
 
 /// What is searched for where a client says nothing (rule R50).
 const DEFAULT_CRITERIA: &str = "( IsInstalled = 0 and IsHidden = 0 )";
@@ -263,7 +258,7 @@ fn refresh(
 }
 
 /// `ISearchJob`.
-#[implement(ISearchJob, IMarshal, IAgileObject, Agile = false)]
+#[implement(ISearchJob)]
 #[derive(Debug)]
 pub struct SearchJob {
     job: Job<Search>,
@@ -291,7 +286,7 @@ impl ISearchJob_Impl for SearchJob_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(ISearchCompletedCallbackArgs, IMarshal, IAgileObject, Agile = false)]
+#[implement(ISearchCompletedCallbackArgs)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,

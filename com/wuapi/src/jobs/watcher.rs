@@ -1,6 +1,7 @@
-//! Tells a client's routines of its job: on the job's own thread, one call at a time (rules R15 to R25, which `wua-job` keeps).
+//! Tells a client's routines of its job: from the job's own thread, one call at a time (rules R15 to R25, which `wua-job` keeps).
 
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use windows_core::{ComObject, ComObjectInner, ComObjectInterface, IUnknown};
 use wua_job::{CallbackError, Job, JobKind, JobObserver, Snapshot};
@@ -82,18 +83,25 @@ impl<K: Ended, P: Routine, T: ComObjectInner> Watcher<K, P, T> {
     }
 
     fn call<R: Routine>(
+        &mut self,
         job: &Job<K>,
-        place: &Place<T>,
-        routine: &Callback<R>,
-        args: &R::Args,
+        routine: impl FnOnce(&Routines<P, K::Completed>) -> Option<&Callback<R>>,
+        args: impl FnOnce() -> R::Args + Send + 'static,
     ) -> Result<(), CallbackError>
     where
+        T: Send + Sync + 'static,
         T::Outer: ComObjectInterface<R::Job>,
     {
-        let object: R::Job = place.wait().to_interface();
-        // The client's own thread does the work while this one waits; what it calls from there is called inside the callback.
-        let _lent = routine.home().map(|home| job.lend_callback(home));
-        routine.call(&object, args)
+        self.enter();
+        let Some(routine) = routine(&self.routines) else {
+            return Ok(());
+        };
+        let (job, object) = (job.clone(), self.place.wait().clone());
+        routine.call(move |routine| {
+            // The client's own thread may do this while the job's waits; what it calls from there is called inside the callback.
+            let _lent = job.lend_callback(thread::current().id());
+            routine.call(&object.to_interface(), &args())
+        })
     }
 }
 
@@ -101,23 +109,20 @@ impl<K, P, T> JobObserver<K> for Watcher<K, P, T>
 where
     K: Ended,
     P: Routine,
-    T: ComObjectInner + Send + Sync,
+    T: ComObjectInner + Send + Sync + 'static,
     T::Outer: ComObjectInterface<<K::Completed as Routine>::Job> + ComObjectInterface<P::Job>,
 {
     fn progress(&mut self, job: &Job<K>, now: &Snapshot<K>) -> Result<(), CallbackError> {
-        self.enter();
-        match &self.routines.progressed {
-            Some(routine) => Self::call(job, &self.place, routine, &(self.progress_args)(now)),
-            None => Ok(()),
-        }
+        let (progress_args, now) = (self.progress_args, now.clone());
+        self.call(
+            job,
+            |routines| routines.progressed.as_ref(),
+            move || progress_args(&now),
+        )
     }
 
     fn completed(&mut self, job: &Job<K>) -> Result<(), CallbackError> {
-        self.enter();
-        match &self.routines.completed {
-            Some(routine) => Self::call(job, &self.place, routine, &K::completed_args()),
-            None => Ok(()),
-        }
+        self.call(job, |routines| routines.completed.as_ref(), K::completed_args)
     }
 }
 

@@ -86,7 +86,15 @@ TEST("members", failures_come_in_words_to_programs_that_call_by_vtable) {
         CODE(tells->InterfaceSupportsErrorInfo(__uuidof(IUpdate5)), S_OK);
         CODE(tells->InterfaceSupportsErrorInfo(IID_IStream), S_FALSE);
     }
-    SetErrorInfo(0, nullptr);
+    Search search;
+    Com<ISearchJob> job;
+    MUST(search.begin(nullptr, Variant(), job.out()));
+    CHECK(job.as<ISupportErrorInfo>());
+    Com<ISearchResult> result;
+    MUST(search.end(job.get(), result.out()));
+    CHECK(result.as<ISupportErrorInfo>());
+    CODE(search.end(job.get(), result.out()), WU_E_INVALID_OPERATION);
+    CHECK(words().find("WU_E_INVALID_OPERATION") != std::string::npos);
     CODE(searcher()->put_ServiceID(Bstr(L"abc")), E_INVALIDARG);
     Com<IErrorInfo> info;
     CODE(GetErrorInfo(0, info.out()), S_OK);

@@ -101,7 +101,8 @@ unsafe extern "system" fn ids_of_names<T: Scripted>(
     border::done(|| {
         let info = typelib::describe(&T::NEWEST)?;
         // SAFETY: the caller's arrays have `count` elements.
-        Ok(unsafe { info.GetIDsOfNames(names, count, ids)? })
+        unsafe { info.GetIDsOfNames(names, count, ids)? };
+        Ok(())
     })
 }
 
@@ -114,7 +115,6 @@ unsafe fn is_reserved(riid: *const GUID) -> bool {
     riid.is_null() || unsafe { *riid } == GUID::zeroed()
 }
 
-#[expect(clippy::too_many_arguments, reason = "it is IDispatch's")]
 unsafe extern "system" fn invoke<T: Scripted>(
     this: *mut c_void,
     member: i32,

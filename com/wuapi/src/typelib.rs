@@ -64,5 +64,6 @@ pub fn register() -> Answer<()> {
 pub fn unregister() -> Answer<()> {
     let (major, minor) = VERSION;
     // SAFETY: the id is readable.
-    Ok(unsafe { UnRegisterTypeLib(&LIBRARY, major, minor, 0, SYS_WIN64)? })
+    unsafe { UnRegisterTypeLib(&LIBRARY, major, minor, 0, SYS_WIN64)? };
+    Ok(())
 }

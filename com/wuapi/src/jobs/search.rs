@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use uuid::Uuid;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::{AgentClient, Begin, ClientError};
@@ -258,7 +259,7 @@ fn refresh(
 }
 
 /// `ISearchJob`.
-#[implement(ISearchJob)]
+#[implement(ISearchJob, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct SearchJob {
     job: Job<Search>,
@@ -286,7 +287,7 @@ impl ISearchJob_Impl for SearchJob_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(ISearchCompletedCallbackArgs)]
+#[implement(ISearchCompletedCallbackArgs, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,

@@ -408,3 +408,15 @@ TEST("members", the_agent_s_version_is_told_by_name_only) {
     auto system = create<ISystemInformation>(__uuidof(SystemInformation));
     SAME(text(system.get(), &ISystemInformation::get_OemHardwareSupportLink), std::string());
 }
+
+TEST("members", what_is_in_a_bundle_is_hidden_with_it) {
+    auto bundle = pending(1)[0];
+    auto children = items<IUpdate, IUpdateCollection>(object(bundle.get(), &IUpdate::get_BundledUpdates).get());
+    CHECK(!children.empty());
+    CODE(children[0]->put_IsHidden(VARIANT_TRUE), S_OK);
+    CHECK(truth(bundle.get(), &IUpdate::get_IsHidden));
+    for (auto& child : children) CHECK(truth(child.get(), &IUpdate::get_IsHidden));
+    CODE(children[0]->put_IsHidden(VARIANT_FALSE), S_OK);
+    CHECK(!truth(bundle.get(), &IUpdate::get_IsHidden));
+    for (auto& child : children) CHECK(!truth(child.get(), &IUpdate::get_IsHidden));
+}

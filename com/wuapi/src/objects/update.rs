@@ -114,7 +114,7 @@ impl Update {
     }
 
     fn live(&self) -> Answer<UpdateStateDocument> {
-        agent::live(&self.facts)
+        agent::live(self.facts.id(), &self.facts)
     }
 
     fn strings(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Answer<IStringCollection> {
@@ -205,12 +205,13 @@ impl IUpdate_Impl for Update_Impl {
         Ok(self.live()?.is_downloaded)
     }
 
+    /// What is in a bundle is offered, and hidden, with it.
     fn is_hidden(&self) -> Answer<bool> {
-        Ok(self.live()?.is_hidden)
+        Ok(agent::live(self.root, &self.facts)?.is_hidden)
     }
 
     fn put_is_hidden(&self, value: bool) -> Answer<()> {
-        agent::client()?.set_hidden(self.facts.id(), value)?;
+        agent::client()?.set_hidden(self.root, value)?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::implement;
-use wua_client::{Begin, ClientError};
+use wua_client::{AgentClient, Begin, ClientError};
 use wua_job::{Installation, InstallationJob};
 use wua_types::api::{Access, AutomaticUpdatesDocument, JobRequest};
 use wua_types::{AutomaticUpdatesNotificationLevel, HResult, Operation};
@@ -19,7 +19,7 @@ use crate::api::{
     IUpdateLockdown_Impl,
 };
 use crate::dispatch::scripted;
-use crate::fault::Answer;
+use crate::fault::{Answer, Fault};
 use crate::module::{self, Lease};
 use crate::objects::lock;
 use crate::objects::lockdown::Lockdown;
@@ -56,28 +56,34 @@ fn detect() -> Answer<()> {
     Ok(())
 }
 
+/// Asks the agent, which is what automatic updates need: without it there are none.
+fn ask<T>(question: impl FnOnce(AgentClient) -> Result<T, ClientError>) -> Answer<T> {
+    let away = |why: String| Fault::new(HResult::WU_E_AU_NOSERVICE, why);
+    let client = agent::client().map_err(|fault| away(fault.text.unwrap_or_default()))?;
+    match question(client) {
+        Err(error @ ClientError::NotThere(_)) => Err(away(error.to_string())),
+        answer => Ok(answer?),
+    }
+}
+
 /// The check of what only administrators may do.
 fn permits() -> Answer<()> {
-    match agent::client()?.system()?.access {
+    match ask(|client| client.system())?.access {
         Access::Owner => Ok(()),
         Access::Read | Access::Member => Err(HResult::E_ACCESSDENIED.into()),
     }
 }
 
-/// How automatic updates are set, where there are any.
+/// How automatic updates are set, where they are not off.
 fn service() -> Answer<AutomaticUpdatesDocument> {
-    let settings = match agent::client()?.settings() {
-        Ok(settings) => settings.automatic_updates,
-        Err(ClientError::NotThere(_)) => return Err(HResult::WU_E_AU_NOSERVICE.into()),
-        Err(error) => return Err(error.into()),
-    };
+    let settings = ask(|client| client.settings())?.automatic_updates;
     if settings.notification_level == AutomaticUpdatesNotificationLevel::Disabled {
         return Err(HResult::WU_E_AU_NOSERVICE.into());
     }
     Ok(settings)
 }
 
-/// The same, where they are not paused.
+/// The check of what is not done while they are paused.
 fn awake() -> Answer<()> {
     if service()?.paused {
         return Err(HResult::WU_E_AU_PAUSED.into());
@@ -88,8 +94,8 @@ fn awake() -> Answer<()> {
 /// Pauses the agent's schedule, or lets it go on (rule R48).
 fn pause(paused: bool) -> Answer<()> {
     let terms = Map::from_iter([("paused".into(), paused.into())]);
-    agent::client()?.change_settings(&Map::from_iter([("automatic_updates".into(), terms.into())]))?;
-    Ok(())
+    let wishes = Map::from_iter([("automatic_updates".into(), terms.into())]);
+    ask(|client| client.change_settings(&wishes)).map(drop)
 }
 
 impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
@@ -126,18 +132,14 @@ impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
     }
 
     fn service_enabled(&self) -> Answer<bool> {
-        match agent::client().map(|client| client.system()) {
-            Ok(Err(ClientError::NotThere(_))) | Err(_) => Ok(false),
-            Ok(Err(error)) => Err(error.into()),
-            Ok(Ok(_)) => Ok(true),
+        match ask(|client| client.system()) {
+            Err(fault) if fault.code == HResult::WU_E_AU_NOSERVICE => Ok(false),
+            answer => answer.map(|_| true),
         }
     }
 
     /// The agent is a service of the machine's: where it answers, all that is needed is there.
     fn enable_service(&self) -> Answer<()> {
-        if !self.service_enabled()? {
-            return Err(HResult::WU_E_AU_NOSERVICE.into());
-        }
         permits()
     }
 }

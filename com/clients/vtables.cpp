@@ -39,7 +39,7 @@ int main() {
     BSTR got = (BSTR)1;
     check("item 5", strings->get_Item(5, &got), 0x80240007);
     check("item 5 leaves NULL", got == nullptr, 1);
-    IUnknown *unknown = nullptr, *again = nullptr, *marshal = nullptr, *agile = nullptr, *nothing = (IUnknown *)1;
+    IUnknown *unknown = nullptr, *again = nullptr, *marshal = nullptr, *nothing = (IUnknown *)1;
     strings->QueryInterface(IID_IUnknown, (void **)&unknown);
     IDispatch *dispatch = nullptr;
     check("IDispatch", strings->QueryInterface(IID_IDispatch, (void **)&dispatch), S_OK);
@@ -111,7 +111,7 @@ int main() {
     check("Commit", installer->Commit(1), E_INVALIDARG);
 
     HMODULE dll = GetModuleHandleW(L"wuapi.dll");
-    auto can_unload = (HRESULT(WINAPI *)())GetProcAddress(dll, "DllCanUnloadNow");
+    auto can_unload = reinterpret_cast<HRESULT(WINAPI *)()>(reinterpret_cast<void *>(GetProcAddress(dll, "DllCanUnloadNow")));
     check("DllCanUnloadNow in use", can_unload(), S_FALSE);
     window->Release();
     installer->put_ParentWindow(nullptr);

@@ -14,9 +14,15 @@ Com<IUpdateSearcher> searcher() {
     return made;
 }
 
+Com<IUpdateSearcher> offline() {
+    auto made = searcher();
+    MUST(made->put_Online(VARIANT_FALSE));
+    return made;
+}
+
 Com<IUpdateCollection> found(const wchar_t* criteria) {
     Com<ISearchResult> result;
-    MUST(searcher()->Search(Bstr(criteria), result.out()));
+    MUST(offline()->Search(Bstr(criteria), result.out()));
     return object(result.get(), &ISearchResult::get_Updates);
 }
 

@@ -73,6 +73,8 @@ void same(const T& said, const U& expected, const char* what, int line) {
 
 Com<IUpdateSession> session();
 Com<IUpdateSearcher> searcher();
+// One that has no indexes fetched: that takes a search most of its time.
+Com<IUpdateSearcher> offline();
 Com<IUpdateCollection> found(const wchar_t* criteria);
 Com<IUpdateCollection> collection(const std::vector<Com<IUpdate>>& updates);
 std::string title(IUpdate* update);

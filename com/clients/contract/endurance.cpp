@@ -33,13 +33,6 @@ void endure(int rounds, int first, SIZE_T allowed, const std::function<void()>& 
                                      static_cast<unsigned long long>(after.bytes / 1024))};
 }
 
-// Searches that fetch the indexes first spend their time with the agent: many are made without, and some with.
-Com<IUpdateSearcher> offline() {
-    auto made = searcher();
-    MUST(made->put_Online(VARIANT_FALSE));
-    return made;
-}
-
 }  // namespace
 
 TEST_IN("endurance", In::Many, three_hundred_searches_leave_nothing) {

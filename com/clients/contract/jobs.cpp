@@ -1,6 +1,8 @@
 // Jobs of all three families: the patterns of published clients (reference, 3.6), starting, delivery, ending.
 #include "contract.h"
 
+#include <stdexcept>
+
 using std::string;
 
 namespace {
@@ -130,6 +132,58 @@ TEST_OF_JOBS("jobs", a_callback_that_fails_changes_nothing) {
     succeeded<Family>(ended(family, job));
     SAME(calls, 1);
     SAME(listener.references(), 0ul);
+}
+
+TEST_OF_JOBS("jobs", a_callback_that_throws_changes_nothing) {
+    Family family;
+    int calls = 0;
+    typename Family::Completed listener([&](auto*, auto*) -> HRESULT {
+        ++calls;
+        throw std::runtime_error("as the test wants it");
+    });
+    Com<typename Family::Job> job;
+    MUST(family.begin(&listener, Variant(), job.out()));
+    succeeded<Family>(ended(family, job));
+    SAME(calls, 1);
+    SAME(listener.references(), 0ul);
+}
+
+// An object of a single-threaded apartment is used by its thread only, to the last Release.
+TEST_OF_JOBS("jobs", a_callback_is_let_go_of_where_it_lives) {
+    Family family;
+    typename Family::Completed listener([](auto*, auto*) { return S_OK; });
+    Com<typename Family::Job> job;
+    MUST(family.begin(&listener, Variant(), job.out()));
+    ended(family, job);
+    SAME(listener.references(), 0ul);
+    SAME(listener.released_on() == setting.main_thread, setting.apartment == Apartment::Single);
+}
+
+// A thread that begins a job and ends: its callback is called no more, and nobody waits for that.
+TEST_IN("jobs", In::Many, a_callback_of_an_apartment_that_ended_is_let_go_of) {
+    struct Leaving {
+        Gate gate;
+        Install install{ready({slow()})};
+        InstallCompleted listener{[this](auto*, auto*) { return ++calls, S_OK; }};
+        Com<IInstallationJob> job;
+        HRESULT begun = E_PENDING;
+        int calls = 0;
+    } leaving;
+    HANDLE thread = CreateThread(nullptr, 0, [](void* argument) -> DWORD {
+        auto& leaving = *static_cast<Leaving*>(argument);
+        CoInitializeEx(nullptr, COINIT_APARTMENTTHREADED);
+        leaving.begun = leaving.install.begin(&leaving.listener, Variant(), leaving.job.out());
+        CoUninitialize();
+        return 0;
+    }, &leaving, 0, nullptr);
+    CHECK(wait(thread, 30'000, setting.apartment));
+    CloseHandle(thread);
+    MUST(leaving.begun);
+    leaving.gate.open();
+    succeeded<Install>(ended(leaving.install, leaving.job));
+    CODE(leaving.job->CleanUp(), S_OK);
+    SAME(leaving.calls, 0);
+    SAME(leaving.listener.references(), 0ul);
 }
 
 TEST_OF_JOBS("jobs", a_callback_that_owns_the_job_is_freed_by_clean_up) {

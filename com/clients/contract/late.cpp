@@ -1,6 +1,8 @@
 // Late binding, as scripts come: names, DISPIDs, EXCEPINFO, types of what comes out.
 #include "contract.h"
 
+#include <stdexcept>
+
 namespace {
 
 HRESULT name_to_id(IDispatch* object, const wchar_t* name, DISPID* id) {
@@ -153,4 +155,20 @@ TEST("late", what_scripts_give_by_reference_is_looked_into) {
         CODE(call(info.get(), L"GetInfo", DISPATCH_METHOD, {given}, value), S_OK);
         SAME(static_cast<int>(value->vt), static_cast<int>(VT_I4));
     }
+}
+
+TEST("late", a_dispatch_callback_that_throws_changes_nothing) {
+    Counted callback;
+    int calls = 0;
+    callback.invoked = [&](DISPID, WORD, DISPPARAMS*) -> HRESULT {
+        ++calls;
+        throw std::runtime_error("as the test wants it");
+    };
+    Search search;
+    Com<ISearchJob> job;
+    MUST(search.begin(&callback, Variant(), job.out()));
+    Com<ISearchResult> result;
+    MUST(search.end(job.get(), result.out()));
+    SAME(calls, 1);
+    SAME(callback.references(), 0ul);
 }

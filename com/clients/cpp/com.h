@@ -359,8 +359,11 @@ public:
     }
     ULONG STDMETHODCALLTYPE AddRef() override { return ++count; }
     // Who made it owns it: it may well be on the stack. See `references`.
-    ULONG STDMETHODCALLTYPE Release() override { return --count; }
-    // No exception leaves by the way of COM: it would run through somebody else's frames.
+    ULONG STDMETHODCALLTYPE Release() override {
+        releaser = GetCurrentThreadId();
+        return --count;
+    }
+    // What a check found is told; any other exception leaves.
     HRESULT STDMETHODCALLTYPE Invoke(Job* job, Args* args) override {
         try {
             return told(job, args);
@@ -372,10 +375,13 @@ public:
 
     // How many references others hold.
     ULONG references() const { return count; }
+    // The thread that gave the last one back.
+    DWORD released_on() const { return releaser; }
 
 private:
     Told told;
     std::atomic<ULONG> count{0};
+    std::atomic<DWORD> releaser{0};
 };
 
 using SearchCompleted = Listener<ISearchCompletedCallback, ISearchJob, ISearchCompletedCallbackArgs>;

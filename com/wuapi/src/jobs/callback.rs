@@ -6,9 +6,9 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use windows::Win32::Foundation::RPC_E_DISCONNECTED;
+use windows::Win32::Foundation::{RPC_E_DISCONNECTED, S_OK};
 use windows::Win32::System::Com::{DISPPARAMS, EXCEPINFO, IDispatch};
 use windows::Win32::System::Ole::{IContinue, IContinue_Impl};
 use windows::Win32::System::Variant::VARIANT;
@@ -116,7 +116,7 @@ impl<R: Routine> Callback<R> {
         called.map_err(|fault| CallbackError { hresult: fault.code })
     }
 
-    fn next(&self) -> std::sync::MutexGuard<'_, Option<Work<R>>> {
+    fn next(&self) -> MutexGuard<'_, Option<Work<R>>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,14 +147,16 @@ where
 
 impl<R: Routine> IContinue_Impl for Landing_Impl<R> {
     fn FContinue(&self) -> windows_core::Result<()> {
-        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Work(work)) = next else {
-            self.routine.take();
-            return Ok(());
-        };
-        let called = border::guard(|| match &*self.routine.borrow() {
-            Some(routine) => work(routine),
-            None => Ok(RPC_E_DISCONNECTED),
+        let called = border::guard(|| {
+            let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(Work(work)) = next else {
+                self.routine.take();
+                return Ok(S_OK);
+            };
+            match &*self.routine.borrow() {
+                Some(routine) => work(routine),
+                None => Ok(RPC_E_DISCONNECTED),
+            }
         });
         called.unwrap_or_else(|fault| HRESULT(fault.code.as_i32())).ok()
     }

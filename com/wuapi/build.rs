@@ -55,10 +55,10 @@ fn shield(out: &Path) {
         .args(["-c", "-O2", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-o"])
         .arg(&object)
         .arg("shield/shield.cpp"));
-    println!("cargo::rustc-link-arg-cdylib={}", object.display());
+    println!("cargo::rustc-link-arg={}", object.display());
     // C++'s run time comes along, as a prefix has none, with what it needs itself.
     println!(
-        "cargo::rustc-link-arg-cdylib=-Wl,--start-group,-l:libsupc++.a,-lgcc_eh,-lgcc,-lmingw32,-lmingwex,-lmsvcrt,-lkernel32,--end-group"
+        "cargo::rustc-link-arg=-Wl,--start-group,-l:libsupc++.a,-lgcc_eh,-lgcc,-lmingw32,-lmingwex,-lmsvcrt,-lkernel32,--end-group"
     );
 }
 

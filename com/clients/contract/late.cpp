@@ -128,6 +128,35 @@ TEST("late", a_dispatch_callback_gets_args_and_job_in_reversed_order) {
     SAME(callback.references(), 0ul);
 }
 
+TEST("late", an_exception_tells_of_its_own_call_and_may_be_left_out) {
+    auto search = searcher();
+    Variant criteria(L"IsInstalled > 0"), result;
+    // What an earlier call left behind is not told.
+    CODE(search->put_ServiceID(Bstr(L"abc")), E_INVALIDARG);
+    EXCEPINFO exception{};
+    CODE(call(search.get(), L"Search", DISPATCH_METHOD, {criteria}, result, &exception), DISP_E_EXCEPTION);
+    std::string text = utf8(exception.bstrDescription), source = utf8(exception.bstrSource);
+    forget(exception);
+    CHECK(text.find("WU_E_INVALID_CRITERIA") != std::string::npos);
+    CHECK(text.find("abc") == std::string::npos);
+    SAME(source, std::string("Microsoft.Update"));
+    CODE(call(search.get(), L"Search", DISPATCH_METHOD, {criteria}, result), DISP_E_EXCEPTION);
+}
+
+TEST("late", what_scripts_give_by_reference_is_looked_into) {
+    auto info = create<IWindowsUpdateAgentInfo>(__uuidof(WindowsUpdateAgentInfo));
+    Variant name(L"ApiMajorVersion"), value;
+    VARIANT of_variant{}, of_text{};
+    of_variant.vt = VT_BYREF | VT_VARIANT;
+    of_variant.pvarVal = &name.raw;
+    of_text.vt = VT_BYREF | VT_BSTR;
+    of_text.pbstrVal = &name.raw.bstrVal;
+    for (auto& given : {of_variant, of_text}) {
+        CODE(call(info.get(), L"GetInfo", DISPATCH_METHOD, {given}, value), S_OK);
+        SAME(static_cast<int>(value->vt), static_cast<int>(VT_I4));
+    }
+}
+
 TEST("late", a_dispatch_callback_that_throws_changes_nothing) {
     Counted callback;
     int calls = 0;

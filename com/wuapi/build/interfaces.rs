@@ -176,12 +176,6 @@ fn one(
         ids.join(" || ")
     )?;
 
-    // The interfaces that clients implement are the only ones that are called from here.
-    if name.ends_with("Callback") {
-        for member in &interface.members {
-            member.caller(code, name, enums)?;
-        }
-    }
     writeln!(code, "const _: () = same::<{name}, theirs::{name}>();\n")
 }
 
@@ -280,32 +274,6 @@ impl Member<'_> {
             self.slot,
             self.method(),
             given.join(", ")
-        )
-    }
-
-    fn caller(&self, code: &mut String, interface: &str, enums: &BTreeSet<&str>) -> std::fmt::Result {
-        let parameters: String = self
-            .given
-            .iter()
-            .map(|(kind, name)| format!(", {name}: &{}", kind.trim_end_matches('*')))
-            .collect();
-        let given: String = self
-            .given
-            .iter()
-            .map(|(_, name)| format!(", {name}.as_raw()"))
-            .collect();
-        debug_assert_eq!(self.raw(enums).len(), self.given.len() + 1);
-        writeln!(
-            code,
-            "impl {interface} {{
-    /// Calls the client.
-    pub fn {}(&self{parameters}) -> HRESULT {{
-        // SAFETY: the interface was queried for, so its vtable has this slot; the arguments live for the call.
-        unsafe {{ (self.vtable().slot{})(self.as_raw(){given}) }}
-    }}
-}}",
-            self.method(),
-            self.slot
         )
     }
 }

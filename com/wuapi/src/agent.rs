@@ -7,7 +7,7 @@ use windows::Win32::System::Registry::{HKEY_LOCAL_MACHINE, RRF_RT_REG_SZ, RegGet
 use windows_core::w;
 use wua_client::{AgentClient, ClientError};
 use wua_types::api::UpdateStateDocument;
-use wua_types::{HResult, Update};
+use wua_types::{HResult, Update, UpdateId};
 
 use crate::fault::{Answer, Fault};
 
@@ -54,11 +54,11 @@ fn bridge_file() -> Option<String> {
 
 /// How an update stands now: what is asked again each time, because it changes while a client holds the update. One that the machine
 /// does not have any more stands as it was found.
-pub fn live(update: &Update) -> Answer<UpdateStateDocument> {
-    match client()?.update_state(update.id()) {
+pub fn live(id: UpdateId, found: &Update) -> Answer<UpdateStateDocument> {
+    match client()?.update_state(id) {
         Ok(now) => Ok(now),
         Err(ClientError::Problem(problem)) if problem.hresult == HResult::WU_E_ITEMNOTFOUND => {
-            Ok(update.into())
+            Ok(found.into())
         }
         Err(error) => Err(error.into()),
     }

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use windows::Win32::Foundation::{DECIMAL, E_POINTER, S_OK};
+use windows::Win32::Foundation::{DECIMAL, S_OK};
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, HRESULT, IUnknown, Interface};
 use wua_types::HResult;
@@ -99,7 +99,7 @@ pub fn guard<T>(work: impl FnOnce() -> Answer<T>) -> Answer<T> {
 pub fn done<T: Into<Done>>(work: impl FnOnce() -> Answer<T>) -> HRESULT {
     match guard(work) {
         Ok(done) => done.into().0,
-        Err(fault) => fault::remember(fault),
+        Err(fault) => fault::raise(&fault),
     }
 }
 
@@ -125,9 +125,10 @@ impl From<HResult> for Done {
 /// `retval` is NULL or can be written.
 pub unsafe fn answer<T: Out>(retval: *mut T::Raw, work: impl FnOnce() -> Answer<T>) -> HRESULT {
     if retval.is_null() {
-        return E_POINTER;
+        return fault::raise(&HResult::E_POINTER.into());
     }
-    // SAFETY: by contract; zero is a value of each `Out::Raw`.
+    // SAFETY: by contract; zero is a value of each `Out::Raw`: numbers, DECIMAL, pointers, and VARIANT, where it is VT_EMPTY. What was
+    // there before is nobody's: an out parameter comes without a value.
     unsafe { retval.write(mem::zeroed()) };
     match guard(work) {
         Ok(value) => {
@@ -135,7 +136,7 @@ pub unsafe fn answer<T: Out>(retval: *mut T::Raw, work: impl FnOnce() -> Answer<
             unsafe { retval.write(value.into_raw()) };
             S_OK
         }
-        Err(fault) => fault::remember(fault),
+        Err(fault) => fault::raise(&fault),
     }
 }
 
@@ -157,15 +158,19 @@ pub unsafe fn answer_if_wanted(retval: *mut i32, work: impl FnOnce() -> Answer<i
 /// The object whose vtable pointer `this` is.
 ///
 /// # Safety
-/// `this` is what COM calls the method with, and the vtable is the one of `T` at this offset.
+/// `this` is what COM calls the method with, and the vtable is the one of `T` at this offset. Whoever calls a method holds a
+/// reference until it returns, also where the method waits and takes messages meanwhile: that is COM's rule.
 pub unsafe fn this<'a, T, const OFFSET: isize>(this: *mut c_void) -> &'a T {
     // SAFETY: `implement` lays an object out as pointers to vtables followed by its data; OFFSET leads back to its begin.
     unsafe { &*this.cast::<*const ()>().offset(OFFSET).cast::<T>() }
 }
 
 /// A text that the caller keeps. NULL is an empty one; see [`is_null`].
-pub fn text(raw: &*const u16) -> &BSTR {
-    // SAFETY: a BSTR is this pointer and nothing else; what is borrowed is not freed.
+///
+/// # Safety
+/// The pointer is NULL or a BSTR's, which stays as long as it is borrowed.
+pub unsafe fn text(raw: &*const u16) -> &BSTR {
+    // SAFETY: `BSTR` is this pointer and nothing else (`repr(transparent)`); what is borrowed is not freed.
     unsafe { &*(&raw const *raw).cast::<BSTR>() }
 }
 
@@ -176,8 +181,12 @@ pub fn is_null(text: &BSTR) -> bool {
 }
 
 /// An interface that the caller keeps; none for NULL.
-pub fn interface<T: Interface>(raw: &*mut c_void) -> Option<&T> {
-    // SAFETY: the caller gives a pointer to that interface or NULL; what is borrowed is not released.
+///
+/// # Safety
+/// The pointer is NULL or one to an interface `T` (or to IUnknown's part of another, where nothing but a query is done with it),
+/// which stays as long as it is borrowed.
+pub unsafe fn interface<T: Interface>(raw: &*mut c_void) -> Option<&T> {
+    // SAFETY: by contract; what is borrowed is not released.
     unsafe { T::from_raw_borrowed(raw) }
 }
 

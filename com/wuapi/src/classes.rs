@@ -89,7 +89,7 @@ impl IClassFactory_Impl for Factory_Impl {
             return Err(CLASS_E_NOAGGREGATION.into());
         }
         let created = crate::border::guard(self.class.create)
-            .map_err(|fault| windows_core::Error::from_hresult(crate::fault::remember(fault)))?;
+            .map_err(|fault| windows_core::Error::from_hresult(crate::fault::raise(&fault)))?;
         // SAFETY: both pointers were checked.
         unsafe { created.query(iid, object).ok() }
     }

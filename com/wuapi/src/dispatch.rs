@@ -2,23 +2,20 @@
 //! calls the vtable.
 
 use std::ffi::c_void;
-use std::mem::ManuallyDrop;
 
 use windows::Win32::Foundation::{
-    DISP_E_BADINDEX, DISP_E_EXCEPTION, DISP_E_MEMBERNOTFOUND, DISP_E_UNKNOWNINTERFACE, E_INVALIDARG,
-    E_POINTER,
+    DISP_E_BADINDEX, DISP_E_MEMBERNOTFOUND, DISP_E_UNKNOWNINTERFACE, E_INVALIDARG, E_POINTER, S_FALSE,
 };
 use windows::Win32::System::Com::{
     DISPATCH_FLAGS, DISPATCH_METHOD, DISPATCH_PROPERTYGET, DISPATCH_PROPERTYPUT, DISPATCH_PROPERTYPUTREF,
     DISPPARAMS, EXCEPINFO, IDispatch_Vtbl, ITypeInfo,
 };
 use windows::Win32::System::Ole::DISPID_NEWENUM;
-use windows::Win32::System::Variant::VARIANT;
-use windows_core::{BSTR, GUID, HRESULT, IUnknown_Vtbl, IUnknownImpl, Interface, PCWSTR};
-use wua_types::HResult;
+use windows::Win32::System::Variant::{VARIANT, VariantCopyInd};
+use windows_core::{GUID, HRESULT, IUnknown_Vtbl, IUnknownImpl, Interface, PCWSTR};
 
 use crate::border;
-use crate::fault;
+use crate::fault::{self, Answer};
 use crate::typelib;
 
 /// An object that scripts can use. Its parts may be used by any thread (rule R6).
@@ -27,15 +24,32 @@ pub trait Scripted: IUnknownImpl<Impl: Send + Sync> {
     const NEWEST: GUID;
 }
 
-/// Says which interface scripts see of an object.
+/// Says which interface scripts see of an object, and that its members tell failures in words, too.
 macro_rules! scripted {
     ($($object:ident => $interface:ident),+ $(,)?) => {$(
         impl crate::dispatch::Scripted for $object {
             const NEWEST: windows_core::GUID = <$interface as windows_core::Interface>::IID;
         }
+
+        impl windows::Win32::System::Com::ISupportErrorInfo_Impl for $object {
+            fn InterfaceSupportsErrorInfo(&self, iid: *const windows_core::GUID) -> windows_core::Result<()> {
+                // SAFETY: COM's contract: NULL or readable.
+                crate::dispatch::tells_words(unsafe { iid.as_ref() })
+            }
+        }
     )+};
 }
 pub(crate) use scripted;
+
+/// `InterfaceSupportsErrorInfo`: every interface of the library does.
+pub fn tells_words(iid: Option<&GUID>) -> windows_core::Result<()> {
+    let is_ours = |iid| border::guard(|| typelib::describe(iid)).is_ok();
+    if iid.is_some_and(is_ours) {
+        Ok(())
+    } else {
+        Err(windows_core::Error::from_hresult(S_FALSE))
+    }
+}
 
 /// The vtable of `IDispatch` of the object `T`, at the begin of its newest interface's.
 pub const fn vtable<T: Scripted, const OFFSET: isize>() -> IDispatch_Vtbl {
@@ -87,7 +101,8 @@ unsafe extern "system" fn ids_of_names<T: Scripted>(
     border::done(|| {
         let info = typelib::describe(&T::NEWEST)?;
         // SAFETY: the caller's arrays have `count` elements.
-        Ok(unsafe { info.GetIDsOfNames(names, count, ids)? })
+        unsafe { info.GetIDsOfNames(names, count, ids)? };
+        Ok(())
     })
 }
 
@@ -100,7 +115,6 @@ unsafe fn is_reserved(riid: *const GUID) -> bool {
     riid.is_null() || unsafe { *riid } == GUID::zeroed()
 }
 
-#[expect(clippy::too_many_arguments, reason = "it is IDispatch's")]
 unsafe extern "system" fn invoke<T: Scripted>(
     this: *mut c_void,
     member: i32,
@@ -119,24 +133,30 @@ unsafe extern "system" fn invoke<T: Scripted>(
     if parameters.is_null() {
         return E_INVALIDARG;
     }
-    let info = match border::guard(|| typelib::describe(&T::NEWEST)) {
-        Ok(info) => info,
-        Err(fault) => return fault::remember(fault),
+    // SAFETY: it is not NULL, and COM's contract.
+    let prepared = border::guard(|| Ok((typelib::describe(&T::NEWEST)?, unsafe { by_value(&*parameters)? })));
+    let (info, mut given) = match prepared {
+        Ok(prepared) => prepared,
+        Err(fault) => return fault::raise(&fault),
     };
-    fault::recall();
-    let mut raised = EXCEPINFO::default();
+    // SAFETY: as above.
+    let mut parameters = DISPPARAMS {
+        rgvarg: given.as_mut_ptr(),
+        ..unsafe { *parameters }
+    };
+    // What failed comes as `exception`, with the words that OLE takes from the calling thread's error object (`fault::raise`).
     let mut call = |flags| {
         // SAFETY: `this` points to the vtable of the interface that `info` describes, as an object's only scripted vtable is its
-        // newest interface's; the other arguments are the caller's, under the contract of IDispatch, which is the same.
+        // newest interface's; the arguments live here, and the other pointers are the caller's, under the same contract.
         unsafe {
             (info.vtable().Invoke)(
                 info.as_raw(),
                 this,
                 member,
                 flags,
-                parameters.cast_mut(),
+                &mut parameters,
                 result,
-                &mut raised,
+                exception,
                 wrong_argument,
             )
         }
@@ -150,47 +170,37 @@ unsafe extern "system" fn invoke<T: Scripted>(
     if code == DISP_E_MEMBERNOTFOUND && member == DISPID_NEWENUM && flags == DISPATCH_METHOD {
         code = call(DISPATCH_PROPERTYGET);
     }
-    if code != DISP_E_EXCEPTION {
-        return code;
-    }
-    // SAFETY: NULL or writable, by the contract of IDispatch.
-    unsafe { tell(raised, exception) };
-    DISP_E_EXCEPTION
+    code
 }
 
-/// Tells a script what failed: the number, and the words that a number from a vtable could not carry.
+/// The arguments of a call, by value: a script's variables come as references, which no parameter of the API is, and OLE gives them
+/// on where a VARIANT is asked for.
 ///
 /// # Safety
-/// `exception` is NULL or writable.
-unsafe fn tell(raised: EXCEPINFO, exception: *mut EXCEPINFO) {
-    let code = HResult::from_i32(raised.scode);
-    for text in [raised.bstrSource, raised.bstrDescription, raised.bstrHelpFile] {
-        drop(ManuallyDrop::into_inner(text));
-    }
-    let words = match fault::recall().filter(|fault| fault.code == code) {
-        Some(fault) => fault.description(),
-        None => fault::describe(code, None),
-    };
-    let told = EXCEPINFO {
-        bstrSource: ManuallyDrop::new(BSTR::from("Microsoft.Update")),
-        bstrDescription: ManuallyDrop::new(BSTR::from(words.as_str())),
-        scode: code.as_i32(),
-        ..EXCEPINFO::default()
-    };
-    if !exception.is_null() {
-        // SAFETY: by contract.
-        unsafe { exception.write(told) };
-    }
+/// The array of arguments has as many as is said.
+unsafe fn by_value(parameters: &DISPPARAMS) -> Answer<Vec<VARIANT>> {
+    (0..parameters.cArgs as usize)
+        .map(|place| {
+            let mut value = VARIANT::default();
+            // SAFETY: by contract.
+            unsafe { VariantCopyInd(&mut value, parameters.rgvarg.add(place))? };
+            Ok(value)
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use windows::Win32::System::Com::IDispatch;
+    use std::mem::ManuallyDrop;
+
+    use windows::Win32::Foundation::{DISP_E_EXCEPTION, VARIANT_BOOL};
+    use windows::Win32::System::Com::{GetErrorInfo, IDispatch};
+    use windows::Win32::System::UpdateAgent as theirs;
     use windows_core::{BSTR, implement};
+    use wua_types::HResult;
 
     use super::*;
     use crate::api::{ISystemInformation, ISystemInformation_Impl};
-    use crate::fault::Answer;
 
     /// The DISPID of `RebootRequired`.
     const REBOOT_REQUIRED: i32 = 0x6002_0002;
@@ -232,5 +242,15 @@ mod tests {
         assert_eq!(HResult::from_i32(raised.scode), HResult::WU_E_UNEXPECTED);
         let words = ManuallyDrop::into_inner(raised.bstrDescription).to_string();
         assert!(words.contains("as the test wants it"), "{words}");
+        // By the vtable: a code, a result that says nothing, and the words with COM.
+        let object: theirs::ISystemInformation = object.cast().expect("it is one");
+        let mut required = VARIANT_BOOL(7);
+        // SAFETY: the interface's own slot; the result can be written.
+        let code = unsafe { (object.vtable().RebootRequired)(object.as_raw(), &mut required) };
+        assert_eq!(HResult::from_i32(code.0), HResult::WU_E_UNEXPECTED);
+        assert_eq!(required, VARIANT_BOOL(0));
+        // SAFETY: a plain call.
+        let words = unsafe { GetErrorInfo(0).and_then(|info| info.GetDescription()) }.expect("words");
+        assert!(words.to_string().contains("as the test wants it"), "{words}");
     }
 }

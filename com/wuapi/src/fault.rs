@@ -1,8 +1,8 @@
 //! Why a member failed: a result code, and a sentence where there is more to say than the code says.
 
-use std::cell::RefCell;
-
-use windows_core::HRESULT;
+use windows::Win32::System::Com::{IErrorInfo, SetErrorInfo};
+use windows::Win32::System::Ole::{CreateErrorInfo, ICreateErrorInfo};
+use windows_core::{HRESULT, HSTRING, Interface, w};
 use wua_types::HResult;
 use wua_types::enums::UnknownValue;
 
@@ -72,19 +72,20 @@ impl From<wua_client::ClientError> for Fault {
     }
 }
 
-thread_local! {
-    /// The last failure on this thread. A vtable method can only answer a number; `Invoke`, which calls it, takes the words here.
-    static LAST: RefCell<Option<Fault>> = const { RefCell::new(None) };
+/// Has COM keep a failure's words for whoever called, as `GetErrorInfo` gives them; gives its code. A vtable method can only
+/// answer a number. Late-bound clients get the words by the same way: OLE's `Invoke` takes them.
+pub fn raise(fault: &Fault) -> HRESULT {
+    // Without the words, for want of memory, there is still the code.
+    let _ = tell(fault);
+    HRESULT(fault.code.as_i32())
 }
 
-/// Keeps a failure's words for [`recall`]; gives its code.
-pub fn remember(fault: Fault) -> HRESULT {
-    let code = HRESULT(fault.code.as_i32());
-    LAST.set(Some(fault));
-    code
-}
-
-/// Takes the last failure of this thread.
-pub fn recall() -> Option<Fault> {
-    LAST.take()
+fn tell(fault: &Fault) -> windows_core::Result<()> {
+    // SAFETY: plain calls; the texts are terminated and live for them.
+    unsafe {
+        let info: ICreateErrorInfo = CreateErrorInfo()?;
+        info.SetSource(w!("Microsoft.Update"))?;
+        info.SetDescription(&HSTRING::from(fault.description()))?;
+        SetErrorInfo(0, &info.cast::<IErrorInfo>()?)
+    }
 }

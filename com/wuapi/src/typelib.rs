@@ -22,9 +22,11 @@ pub const VERSION: (u16, u16) = (2, 0);
 struct AnyThread<T>(T);
 
 // SAFETY: oleaut32 makes them; they belong to no apartment, count their references atomically and change only while they load.
-unsafe impl<T> Send for AnyThread<T> {}
+unsafe impl Send for AnyThread<ITypeLib> {}
 // SAFETY: as above.
-unsafe impl<T> Sync for AnyThread<T> {}
+unsafe impl Sync for AnyThread<ITypeLib> {}
+// SAFETY: as above.
+unsafe impl Send for AnyThread<ITypeInfo> {}
 
 fn load(kind: REGKIND) -> Answer<ITypeLib> {
     // SAFETY: the path is a terminated string.
@@ -62,5 +64,6 @@ pub fn register() -> Answer<()> {
 pub fn unregister() -> Answer<()> {
     let (major, minor) = VERSION;
     // SAFETY: the id is readable.
-    Ok(unsafe { UnRegisterTypeLib(&LIBRARY, major, minor, 0, SYS_WIN64)? })
+    unsafe { UnRegisterTypeLib(&LIBRARY, major, minor, 0, SYS_WIN64)? };
+    Ok(())
 }

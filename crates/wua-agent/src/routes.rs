@@ -86,9 +86,12 @@ async fn openapi() -> Response {
 }
 
 async fn system(Shared(agent): Ours, caller: Caller) -> Answer<SystemDocument> {
-    let found = agent
-        .aside(caller, |agent| Ok(SystemInformation::read(agent.machine())?))
-        .await?;
+    let look = |agent: &Agent| {
+        let installer = agent.session.create_update_installer();
+        let system = SystemInformation::read(agent.machine())?;
+        Ok((system, installer.reboot_required_before_installation()))
+    };
+    let (found, restart_required_before_installation) = agent.aside(caller, look).await?;
     let packages = found.restart_required;
     Ok(Json(SystemDocument {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -96,6 +99,7 @@ async fn system(Shared(agent): Ours, caller: Caller) -> Answer<SystemDocument> {
         machine: agent.machine().identity(),
         restart_required: packages.is_some(),
         restart_packages: packages.unwrap_or_default(),
+        restart_required_before_installation,
         busy: found.busy.map(|holder| holder.job),
         lock_holder: found.lock_holder,
         unfinished: found.unfinished.iter().map(|operation| operation.job).collect(),

@@ -1,5 +1,6 @@
 //! The settings of automatic updates: what holds and where it comes from, what will happen next and why, and how they are changed.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use wua_engine::state::{PublicState, State};
 use wua_engine::{Failure, Machine, Policy};
@@ -91,7 +92,11 @@ struct TheirTerms {
     notification_level: Option<AutomaticUpdatesNotificationLevel>,
     scheduled_installation_day: Option<AutomaticUpdatesScheduledInstallationDay>,
     scheduled_installation_time: Option<i32>,
+    paused: Option<bool>,
 }
+
+/// How long `Pause` lasts, documented so (rule R48).
+const PAUSE: SignedDuration = SignedDuration::from_hours(8);
 
 /// What they mean here; null where they take a key back.
 fn in_our_terms(terms: Value, now: &AutomaticSettings) -> Result<Map<String, Value>, Failure> {
@@ -121,6 +126,10 @@ fn in_our_terms(terms: Value, now: &AutomaticSettings) -> Result<Map<String, Val
             Map::from(alone).remove("level").unwrap_or_default(),
         );
     }
+    if let Some(paused) = terms.paused {
+        let until = paused.then(|| (Timestamp::now() + PAUSE).to_string());
+        ours.insert("paused_until".into(), until.into());
+    }
     Ok(ours)
 }
 
@@ -134,6 +143,9 @@ pub(crate) fn document(agent: &Agent) -> Result<SettingsDocument, Problem> {
             notification_level: merged.notification_level(),
             scheduled_installation_day: settings.scheduled_installation_day(),
             scheduled_installation_time: settings.scheduled_installation_time(),
+            paused: settings
+                .paused_until
+                .is_some_and(|until| until > Timestamp::now()),
         },
         settings: merged.shown(),
         next: standing.decision.map(|decision| NextDocument {
@@ -167,6 +179,17 @@ mod tests {
             change(json!({ "notification_level": 0 })).expect("understood"),
             json!({ "level": null })
         );
+        let paused = change(json!({ "paused": true })).expect("understood");
+        let until: Timestamp = paused["paused_until"]
+            .as_str()
+            .and_then(|until| until.parse().ok())
+            .expect("a moment");
+        let hours = until.duration_since(Timestamp::now()).as_secs_f64() / 3600.0;
+        assert!((7.9..=8.0).contains(&hours), "{hours}");
+        assert_eq!(
+            change(json!({ "paused": false })).expect("understood"),
+            json!({ "paused_until": null })
+        );
         assert!(change(json!({ "scheduled_installation_time": 24 })).is_err());
         assert!(change(json!({ "notification_level": 9 })).is_err());
         assert!(change(json!({ "colour": "red" })).is_err());
@@ -193,7 +216,7 @@ mod tests {
         let examples: Vec<&str> = examples
             .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')))
             .collect();
-        assert_eq!(examples.len(), 8, "{examples:#?}");
+        assert_eq!(examples.len(), 9, "{examples:#?}");
         for line in examples
             .into_iter()
             .filter(|line| !line.starts_with("script_limit_seconds"))

@@ -175,6 +175,8 @@ pub struct SystemDocument {
     pub restart_required: bool,
     /// The packages that ask for it.
     pub restart_packages: Vec<String>,
+    /// Whether nothing is installed before it (`RebootRequiredBeforeInstallation`).
+    pub restart_required_before_installation: bool,
     /// The job that changes the machine now.
     pub busy: Option<Uuid>,
     /// Another program that holds the package database, as `NAME (PID)`.
@@ -309,6 +311,8 @@ pub struct AutomaticUpdatesDocument {
     pub scheduled_installation_day: AutomaticUpdatesScheduledInstallationDay,
     /// `ScheduledInstallationTime`: an hour, 0 to 23.
     pub scheduled_installation_time: i32,
+    /// Whether nothing is done for now (`Pause`, `Resume`); the key `paused_until` says until when.
+    pub paused: bool,
 }
 
 /// What the schedule will do next.

@@ -123,7 +123,8 @@ impl<R: Routine> Callback<R> {
     fn land(&self) -> Answer<()> {
         let landing = self.landing.get()?;
         // SAFETY: the interface is for this apartment; it takes no arguments.
-        Ok(unsafe { landing.FContinue()? })
+        unsafe { landing.FContinue()? };
+        Ok(())
     }
 }
 
@@ -175,8 +176,8 @@ impl<R: Routine> Form<R> {
     /// Calls it, in its apartment.
     pub fn call(&self, job: &R::Job, args: &R::Args) -> Answer<HRESULT> {
         match self {
-            // SAFETY: the interface was queried for, so its vtable has the routine; the arguments live for the call.
             Self::Typed(routine) => {
+                // SAFETY: the interface was queried for, so its vtable has the routine; the arguments live for the call.
                 Ok(unsafe { wua_call_typed(routine.as_raw(), job.as_raw(), args.as_raw()) })
             }
             Self::LateBound(routine) => late_bound(routine, job, args),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use windows::Win32::Foundation::DECIMAL;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::Begin;
@@ -87,7 +88,7 @@ pub fn end_download(job: Option<&IDownloadJob>) -> Answer<IDownloadResult> {
 }
 
 /// `IDownloadJob`.
-#[implement(IDownloadJob)]
+#[implement(IDownloadJob, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct DownloadJob {
     job: Job<Download>,
@@ -124,7 +125,7 @@ impl IDownloadJob_Impl for DownloadJob_Impl {
 }
 
 /// `IDownloadProgress`: how a job stood.
-#[implement(IDownloadProgress)]
+#[implement(IDownloadProgress, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct Progress {
     now: Snapshot<Download>,
@@ -188,7 +189,7 @@ impl IDownloadProgress_Impl for Progress_Impl {
 }
 
 /// What the routine for progress is told.
-#[implement(IDownloadProgressChangedCallbackArgs)]
+#[implement(IDownloadProgressChangedCallbackArgs, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct ProgressArgs {
     progress: ComObject<Progress>,
@@ -216,7 +217,7 @@ impl IDownloadProgressChangedCallbackArgs_Impl for ProgressArgs_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(IDownloadCompletedCallbackArgs)]
+#[implement(IDownloadCompletedCallbackArgs, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,
@@ -234,7 +235,7 @@ impl Ended for Download {
 }
 
 /// `IDownloadResult`.
-#[implement(IDownloadResult)]
+#[implement(IDownloadResult, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct Result {
     outcome: Arc<DownloadResult>,
@@ -269,7 +270,7 @@ impl IDownloadResult_Impl for Result_Impl {
 }
 
 /// `IUpdateDownloadResult`.
-#[implement(IUpdateDownloadResult)]
+#[implement(IUpdateDownloadResult, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateResult {
     result: UpdateDownloadResult,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::Begin;
@@ -124,7 +125,7 @@ pub fn end_installation(
 }
 
 /// `IInstallationJob`.
-#[implement(IInstallationJob)]
+#[implement(IInstallationJob, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct InstallationJob {
     job: Job<Installation>,
@@ -162,7 +163,7 @@ impl IInstallationJob_Impl for InstallationJob_Impl {
 }
 
 /// `IInstallationProgress`: how a job stood.
-#[implement(IInstallationProgress)]
+#[implement(IInstallationProgress, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct Progress {
     now: Snapshot<Installation>,
@@ -206,7 +207,7 @@ impl IInstallationProgress_Impl for Progress_Impl {
 }
 
 /// What the routine for progress is told.
-#[implement(IInstallationProgressChangedCallbackArgs)]
+#[implement(IInstallationProgressChangedCallbackArgs, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct ProgressArgs {
     progress: ComObject<Progress>,
@@ -234,7 +235,7 @@ impl IInstallationProgressChangedCallbackArgs_Impl for ProgressArgs_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(IInstallationCompletedCallbackArgs)]
+#[implement(IInstallationCompletedCallbackArgs, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,
@@ -252,7 +253,7 @@ impl Ended for Installation {
 }
 
 /// `IInstallationResult`.
-#[implement(IInstallationResult)]
+#[implement(IInstallationResult, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct Result {
     outcome: Arc<InstallationResult>,
@@ -291,7 +292,7 @@ impl IInstallationResult_Impl for Result_Impl {
 }
 
 /// `IUpdateInstallationResult`.
-#[implement(IUpdateInstallationResult)]
+#[implement(IUpdateInstallationResult, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateResult {
     result: UpdateInstallationResult,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use uuid::Uuid;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::{AgentClient, Begin, ClientError};
@@ -89,7 +90,7 @@ fn told(outcome: &SearchResult) -> Answer<ISearchResult> {
         let what = outcome.warnings.first().map(|warning| warning.message.clone());
         return Err(Fault {
             code: outcome.hresult,
-            text: what,
+            text: what.filter(|text| !text.is_empty()),
         });
     }
     Ok(objects::SearchResult::new(outcome).into())
@@ -136,7 +137,7 @@ fn run(client: &AgentClient, order: &SearchSnapshot, feed: JobFeed<Search>) {
 
 fn failed(fault: &Fault) -> SearchResult {
     let warning = UpdateException {
-        message: fault.description(),
+        message: fault.text.clone().unwrap_or_default(),
         hresult: fault.code,
         context: UpdateExceptionContext::General,
     };
@@ -166,6 +167,10 @@ fn find(client: &AgentClient, order: &SearchSnapshot, wish: &Wish) -> Answer<Sea
         None
     };
     let mut found = client.search(criteria)?;
+    if order.options.search_scope == SearchScope::CurrentUserOnly {
+        // All updates here are the machine's (`PerUser` is FALSE).
+        found.updates.clear();
+    }
     if let Some(warning) = warning {
         found.warnings.push(warning);
         if found.result_code == OperationResultCode::Succeeded {
@@ -254,7 +259,7 @@ fn refresh(
 }
 
 /// `ISearchJob`.
-#[implement(ISearchJob)]
+#[implement(ISearchJob, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct SearchJob {
     job: Job<Search>,
@@ -282,7 +287,7 @@ impl ISearchJob_Impl for SearchJob_Impl {
 }
 
 /// What the routine for the end is told.
-#[implement(ISearchCompletedCallbackArgs)]
+#[implement(ISearchCompletedCallbackArgs, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct CompletedArgs {
     _lease: Lease,

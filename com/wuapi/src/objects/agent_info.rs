@@ -1,5 +1,6 @@
 //! `WindowsUpdateAgentInfo`: the API's version, which programs ask for before they use newer parts of it.
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::implement;
 use wua_types::HResult;
@@ -21,7 +22,7 @@ const PRODUCT_VERSION: &str = concat!(
 );
 
 /// The object.
-#[implement(IWindowsUpdateAgentInfo)]
+#[implement(IWindowsUpdateAgentInfo, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct WindowsUpdateAgentInfo {
     _lease: Lease,

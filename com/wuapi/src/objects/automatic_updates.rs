@@ -2,12 +2,14 @@
 
 use std::sync::Mutex;
 
+use serde_json::Map;
 use uuid::Uuid;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::implement;
-use wua_client::{Begin, ClientError};
+use wua_client::{AgentClient, Begin, ClientError};
 use wua_job::{Installation, InstallationJob};
-use wua_types::api::{Access, JobRequest};
+use wua_types::api::{Access, AutomaticUpdatesDocument, JobRequest};
 use wua_types::{AutomaticUpdatesNotificationLevel, HResult, Operation};
 
 use crate::agent;
@@ -17,7 +19,7 @@ use crate::api::{
     IUpdateLockdown_Impl,
 };
 use crate::dispatch::scripted;
-use crate::fault::Answer;
+use crate::fault::{Answer, Fault};
 use crate::module::{self, Lease};
 use crate::objects::lock;
 use crate::objects::lockdown::Lockdown;
@@ -25,7 +27,7 @@ use crate::objects::settings::AutomaticUpdatesSettings;
 use crate::value::date_or_empty;
 
 /// The object.
-#[implement(IAutomaticUpdates2, IUpdateLockdown)]
+#[implement(IAutomaticUpdates2, IUpdateLockdown, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct AutomaticUpdates {
     lockdown: Lockdown,
@@ -54,37 +56,69 @@ fn detect() -> Answer<()> {
     Ok(())
 }
 
-impl AutomaticUpdates {
-    /// Who may pause what runs by itself.
-    fn permits_pause(&self) -> Answer<()> {
-        self.lockdown.permits()?;
-        match agent::client()?.system()?.access {
-            Access::Owner => Ok(()),
-            Access::Read | Access::Member => Err(HResult::E_ACCESSDENIED.into()),
-        }
+/// Asks the agent, which is what automatic updates need: without it there are none.
+fn ask<T>(question: impl FnOnce(AgentClient) -> Result<T, ClientError>) -> Answer<T> {
+    let away = |why: String| Fault::new(HResult::WU_E_AU_NOSERVICE, why);
+    let client = agent::client().map_err(|fault| away(fault.text.unwrap_or_default()))?;
+    match question(client) {
+        Err(error @ ClientError::NotThere(_)) => Err(away(error.to_string())),
+        answer => Ok(answer?),
     }
+}
+
+/// The check of what only administrators may do.
+fn permits() -> Answer<()> {
+    match ask(|client| client.system())?.access {
+        Access::Owner => Ok(()),
+        Access::Read | Access::Member => Err(HResult::E_ACCESSDENIED.into()),
+    }
+}
+
+/// How automatic updates are set, where they are not off.
+fn service() -> Answer<AutomaticUpdatesDocument> {
+    let settings = ask(|client| client.settings())?.automatic_updates;
+    if settings.notification_level == AutomaticUpdatesNotificationLevel::Disabled {
+        return Err(HResult::WU_E_AU_NOSERVICE.into());
+    }
+    Ok(settings)
+}
+
+/// The check of what is not done while they are paused.
+fn awake() -> Answer<()> {
+    if service()?.paused {
+        return Err(HResult::WU_E_AU_PAUSED.into());
+    }
+    Ok(())
+}
+
+/// Pauses the agent's schedule, or lets it go on (rule R48).
+fn pause(paused: bool) -> Answer<()> {
+    let terms = Map::from_iter([("paused".into(), paused.into())]);
+    let wishes = Map::from_iter([("automatic_updates".into(), terms.into())]);
+    ask(|client| client.change_settings(&wishes)).map(drop)
 }
 
 impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
     fn detect_now(&self) -> Answer<()> {
-        let level = match agent::client()?.settings() {
-            Ok(settings) => settings.automatic_updates.notification_level,
-            Err(ClientError::NotThere(_)) => return Err(HResult::WU_E_AU_NOSERVICE.into()),
-            Err(error) => return Err(error.into()),
-        };
-        if level == AutomaticUpdatesNotificationLevel::Disabled {
-            return Err(HResult::WU_E_AU_NOSERVICE.into());
-        }
+        awake()?;
         detect()
     }
 
-    /// As newer systems do it: accepted, without effect.
+    /// For eight hours; a second one does not make it longer.
     fn pause(&self) -> Answer<()> {
-        self.permits_pause()
+        self.lockdown.permits()?;
+        permits()?;
+        awake()?;
+        pause(true)
     }
 
     fn resume(&self) -> Answer<()> {
-        self.permits_pause()
+        self.lockdown.permits()?;
+        permits()?;
+        if service()?.paused {
+            pause(false)?;
+        }
+        Ok(())
     }
 
     fn show_settings_dialog(&self) -> Answer<()> {
@@ -98,20 +132,15 @@ impl IAutomaticUpdates_Impl for AutomaticUpdates_Impl {
     }
 
     fn service_enabled(&self) -> Answer<bool> {
-        match agent::client().map(|client| client.system()) {
-            Ok(Err(ClientError::NotThere(_))) | Err(_) => Ok(false),
-            Ok(Err(error)) => Err(error.into()),
-            Ok(Ok(_)) => Ok(true),
+        match ask(|client| client.system()) {
+            Err(fault) if fault.code == HResult::WU_E_AU_NOSERVICE => Ok(false),
+            answer => answer.map(|_| true),
         }
     }
 
     /// The agent is a service of the machine's: where it answers, all that is needed is there.
     fn enable_service(&self) -> Answer<()> {
-        if self.service_enabled()? {
-            Ok(())
-        } else {
-            Err(HResult::WU_E_AU_NOSERVICE.into())
-        }
+        permits()
     }
 }
 
@@ -128,7 +157,7 @@ impl IUpdateLockdown_Impl for AutomaticUpdates_Impl {
 }
 
 /// When what runs by itself last succeeded, as of each question.
-#[implement(IAutomaticUpdatesResults)]
+#[implement(IAutomaticUpdatesResults, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct AutomaticUpdatesResults {
     _lease: Lease,

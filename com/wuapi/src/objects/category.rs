@@ -1,5 +1,6 @@
 //! `Category` and its collection.
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::{BSTR, ComObject, implement};
 use wua_types::CategoryType;
 
@@ -15,7 +16,7 @@ use crate::objects::update::Found;
 use crate::objects::{UpdateCollection, bstr};
 
 /// A category. Ours are a flat list: each is a root without children.
-#[implement(ICategory)]
+#[implement(ICategory, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct Category {
     facts: wua_types::Category,
@@ -27,7 +28,7 @@ pub struct Category {
 scripted!(Category_Impl => ICategory);
 
 /// Categories, in their order of display.
-#[implement(ICategoryCollection)]
+#[implement(ICategoryCollection, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct CategoryCollection(List<Category>);
 

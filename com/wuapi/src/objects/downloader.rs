@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, ComObject, IUnknown, implement};
 use wua_types::DownloadPriority;
@@ -38,7 +39,7 @@ struct Options {
 }
 
 /// The object.
-#[implement(IUpdateDownloader, IUpdateLockdown)]
+#[implement(IUpdateDownloader, IUpdateLockdown, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateDownloader {
     client_id: ClientId,

@@ -1,5 +1,6 @@
 //! `UpdateHistoryEntry` and its collection, and the two ways to ask for them.
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::{BSTR, implement};
 use wua_types::{HResult, OperationResultCode, ServerSelection, UpdateOperation};
 
@@ -17,14 +18,14 @@ use crate::objects::{CategoryCollection, Found, StringCollection, UpdateIdentity
 use crate::value::date;
 
 /// What happened to one update, once.
-#[implement(IUpdateHistoryEntry2)]
+#[implement(IUpdateHistoryEntry2, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateHistoryEntry(Leased<wua_types::UpdateHistoryEntry>);
 
 scripted!(UpdateHistoryEntry_Impl => IUpdateHistoryEntry2);
 
 /// Entries, newest first.
-#[implement(IUpdateHistoryEntryCollection)]
+#[implement(IUpdateHistoryEntryCollection, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateHistoryEntryCollection(List<UpdateHistoryEntry>);
 

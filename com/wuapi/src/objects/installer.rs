@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, ComObject, IUnknown, implement};
 use wua_types::{HResult, UpdateOperation};
@@ -50,7 +51,7 @@ pub struct InstallOptions {
 }
 
 /// The object.
-#[implement(IUpdateInstaller4, IUpdateLockdown)]
+#[implement(IUpdateInstaller4, IUpdateLockdown, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateInstaller {
     client_id: ClientId,
@@ -227,7 +228,7 @@ impl IUpdateInstaller_Impl for UpdateInstaller_Impl {
     }
 
     fn is_busy(&self) -> Answer<bool> {
-        Ok(agent::client()?.system()?.busy.is_some())
+        Ok(agent::client()?.system()?.is_busy())
     }
 
     fn uninstall(&self) -> Answer<IInstallationResult> {
@@ -242,9 +243,9 @@ impl IUpdateInstaller_Impl for UpdateInstaller_Impl {
         self.set(|options| options.allow_source_prompts = value)
     }
 
-    /// A pending restart never forbids work here (rules R8 and R37).
+    /// A pending restart forbids work only where the machine's policy says so (rules R8 and R37).
     fn reboot_required_before_installation(&self) -> Answer<bool> {
-        Ok(false)
+        Ok(agent::client()?.system()?.restart_required_before_installation)
     }
 }
 

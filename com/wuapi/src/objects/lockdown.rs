@@ -26,11 +26,6 @@ impl Lockdown {
         Ok(())
     }
 
-    /// One that is locked down from the begin.
-    pub fn locked() -> Self {
-        Self(true.into())
-    }
-
     /// Whether it is.
     pub fn is_locked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -43,12 +38,17 @@ impl Lockdown {
 
     /// The check of each member that is refused afterwards.
     pub fn permits(&self) -> Answer<()> {
-        if self.is_locked() {
-            return Err(Fault::new(
-                HResult::WU_E_INVALID_OPERATION,
-                "The object is locked down",
-            ));
-        }
-        Ok(())
+        permits(self.is_locked())
     }
+}
+
+/// The same, for objects that were made locked down or not.
+pub fn permits(is_locked: bool) -> Answer<()> {
+    if is_locked {
+        return Err(Fault::new(
+            HResult::WU_E_INVALID_OPERATION,
+            "The object is locked down",
+        ));
+    }
+    Ok(())
 }

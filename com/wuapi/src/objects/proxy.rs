@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::{BSTR, ComObject, IUnknown, implement};
 use wua_types::HResult;
 
@@ -18,7 +19,7 @@ use crate::value::Text;
 #[derive(Clone, Debug)]
 struct Settings {
     address: Text,
-    bypass_list: Option<ComObject<StringCollection>>,
+    bypass_list: Option<Vec<Text>>,
     bypass_proxy_on_local: bool,
     user_name: Text,
     auto_detect: bool,
@@ -38,7 +39,7 @@ impl Default for Settings {
 }
 
 /// The object.
-#[implement(IWebProxy, IUpdateLockdown)]
+#[implement(IWebProxy, IUpdateLockdown, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct WebProxy {
     settings: Mutex<Settings>,
@@ -49,20 +50,16 @@ pub struct WebProxy {
 scripted!(WebProxy_Impl => IWebProxy);
 
 impl WebProxy {
-    /// A proxy with the same settings: what a session's objects get (rule R5).
-    pub fn copied(&self) -> ComObject<Self> {
-        let copy = Self {
-            settings: Mutex::new(lock(&self.settings).clone()),
-            ..Self::default()
-        };
-        ComObject::new(copy)
-    }
-
-    /// A proxy of ours that a client gives.
-    pub fn of_client(given: Option<&IWebProxy>) -> Answer<ComObject<Self>> {
+    /// A copy of a proxy of ours that a client gives to a property: what becomes of the client's own does not matter any more.
+    pub fn copy_of_client(given: Option<&IWebProxy>) -> Answer<ComObject<Self>> {
         let given = given.ok_or(HResult::E_POINTER)?;
-        ComObject::cast_from(given)
-            .map_err(|_| Fault::new(HResult::E_INVALIDARG, "The web proxy is not of this library"))
+        let given: ComObject<Self> = ComObject::cast_from(given)
+            .map_err(|_| Fault::new(HResult::E_INVALIDARG, "The web proxy is not of this library"))?;
+        Ok(ComObject::new(Self {
+            settings: Mutex::new(lock(&given.settings).clone()),
+            lockdown: given.lockdown.passed_on(),
+            _lease: Lease::default(),
+        }))
     }
 
     fn change(&self, change: impl FnOnce(&mut Settings)) -> Answer<()> {
@@ -81,15 +78,16 @@ impl IWebProxy_Impl for WebProxy_Impl {
         self.change(|settings| settings.address = value.into())
     }
 
+    /// A view that nobody can change; NULL before the first.
     fn bypass_list(&self) -> Answer<Option<IStringCollection>> {
         Ok(lock(&self.settings)
             .bypass_list
-            .as_ref()
-            .map(ComObject::to_interface))
+            .clone()
+            .map(StringCollection::view))
     }
 
     fn put_bypass_list(&self, value: Option<&IStringCollection>) -> Answer<()> {
-        let list = StringCollection::of_client(value)?;
+        let list = StringCollection::of_client(value)?.texts();
         self.change(|settings| settings.bypass_list = Some(list))
     }
 

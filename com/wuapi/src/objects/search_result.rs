@@ -1,5 +1,6 @@
 //! `SearchResult`: what a search found.
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::{ComObject, implement};
 use wua_types::OperationResultCode;
 
@@ -13,7 +14,7 @@ use crate::objects::update::Found;
 use crate::objects::{CategoryCollection, UpdateCollection, UpdateExceptionCollection};
 
 /// The object. Its collections are made once: a client may compare what it gets.
-#[implement(ISearchResult)]
+#[implement(ISearchResult, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct SearchResult {
     result_code: OperationResultCode,

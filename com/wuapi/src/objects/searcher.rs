@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use uuid::Uuid;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, IUnknown, implement};
 use wua_types::{HResult, SearchScope, ServerSelection};
@@ -15,7 +16,7 @@ use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
 use crate::module::Lease;
 use crate::objects::client_id::ClientId;
-use crate::objects::{bstr, history, lock};
+use crate::objects::{bstr, history, lock, service_manager};
 use crate::{border, jobs};
 
 /// How a search is to be done: the searcher's properties, as they are when it begins.
@@ -63,7 +64,7 @@ pub struct SearchSnapshot {
 }
 
 /// The object.
-#[implement(IUpdateSearcher3)]
+#[implement(IUpdateSearcher3, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct UpdateSearcher {
     client_id: ClientId,
@@ -82,11 +83,16 @@ impl UpdateSearcher {
         }
     }
 
+    /// For a search that begins.
     fn snapshot(&self, criteria: &BSTR) -> SearchSnapshot {
+        let options = lock(&self.options).clone();
+        if options.online {
+            service_manager::end_pending_registrations();
+        }
         SearchSnapshot {
             criteria: criteria.to_string(),
             client_application_id: self.client_id.name(),
-            options: lock(&self.options).clone(),
+            options,
         }
     }
 

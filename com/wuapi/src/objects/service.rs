@@ -1,6 +1,7 @@
 //! `UpdateService`, its collection and its registration: who offers updates.
 
 use uuid::Uuid;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, ComObject, implement};
 use wua_types::UpdateServiceRegistrationState;
@@ -17,7 +18,7 @@ use crate::objects::collection::{List, collection};
 use crate::objects::{StringCollection, bstr};
 
 /// A service. It needs no authorisation: it is part of the machine's own configuration.
-#[implement(IUpdateService2)]
+#[implement(IUpdateService2, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateService(Leased<wua_types::UpdateService>);
 
@@ -30,7 +31,7 @@ impl From<wua_types::UpdateService> for UpdateService {
 }
 
 /// The services that the agent knows.
-#[implement(IUpdateServiceCollection)]
+#[implement(IUpdateServiceCollection, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateServiceCollection(List<UpdateService>);
 
@@ -113,7 +114,7 @@ pub struct Registration {
 }
 
 /// The object that tells it.
-#[implement(IUpdateServiceRegistration)]
+#[implement(IUpdateServiceRegistration, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateServiceRegistration(Leased<Registration>);
 

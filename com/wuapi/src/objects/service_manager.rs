@@ -1,9 +1,12 @@
 //! `UpdateServiceManager`: which services there are. They come from the machine's own configuration, so most of what would add or
 //! remove one is refused, each with a code that is documented for it (wua.md 8.2).
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 
 use uuid::Uuid;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, ComObject, implement};
 use wua_types::{HResult, UpdateServiceRegistrationState};
@@ -38,7 +41,7 @@ struct Options {
 }
 
 /// The object.
-#[implement(IUpdateServiceManager2, IUpdateLockdown)]
+#[implement(IUpdateServiceManager2, IUpdateLockdown, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct UpdateServiceManager {
     client_id: ClientId,
@@ -57,6 +60,15 @@ impl UpdateServiceManager {
             ..Self::default()
         }
     }
+}
+
+/// Services whose registration was put off, and whether automatic updates are to use them then (`AddService2`). They wait for the
+/// next search that goes online, and for no longer than this process runs, since no search here reaches a new service.
+static PENDING: Mutex<BTreeMap<Uuid, bool>> = Mutex::new(BTreeMap::new());
+
+/// What a search that goes online means for them: that was their chance.
+pub fn end_pending_registrations() {
+    lock(&PENDING).clear();
 }
 
 /// The id that a client names a service by.
@@ -90,30 +102,42 @@ fn add(id: Uuid, flags: i32) -> Answer<Registration> {
             }
             registered(id)
         }
-        // Documented: success now, and none assured for later.
-        None if flags & !REGISTER_SERVICE_WITH_AU == ALLOW_PENDING_REGISTRATION => Ok(Registration {
-            state: UpdateServiceRegistrationState::RegistrationPending,
-            id,
-            is_pending_with_au: with_au,
-            service: None,
-        }),
-        None => Err(from_configuration()),
+        None => {
+            if flags & ALLOW_PENDING_REGISTRATION != 0 {
+                lock(&PENDING).insert(id, with_au);
+            }
+            // Documented: a registration that is only put off succeeds now, and none is assured for later. One that was tried, too,
+            // says how that went, and is put off all the same.
+            if flags & !REGISTER_SERVICE_WITH_AU != ALLOW_PENDING_REGISTRATION {
+                return Err(from_configuration());
+            }
+            registered(id)
+        }
     }
 }
 
 fn registered(id: Uuid) -> Answer<Registration> {
     let service = find(id)?;
-    let state = match service {
-        Some(_) => UpdateServiceRegistrationState::Registered,
-        None => UpdateServiceRegistrationState::NotRegistered,
+    let pending = lock(&PENDING).get(&id).copied();
+    let state = match (&service, pending) {
+        (Some(_), _) => UpdateServiceRegistrationState::Registered,
+        (None, Some(_)) => UpdateServiceRegistrationState::RegistrationPending,
+        (None, None) => UpdateServiceRegistrationState::NotRegistered,
     };
-    let service = service.map(|service| ComObject::new(UpdateService::from(service)));
     Ok(Registration {
         state,
         id,
-        is_pending_with_au: false,
-        service,
+        is_pending_with_au: service.is_none() && pending == Some(true),
+        service: service.map(|service| ComObject::new(UpdateService::from(service))),
     })
+}
+
+/// How many services automatic updates use.
+fn used(services: &[wua_types::UpdateService]) -> usize {
+    services
+        .iter()
+        .filter(|service| service.is_registered_with_au)
+        .count()
 }
 
 impl IUpdateServiceManager_Impl for UpdateServiceManager_Impl {
@@ -140,16 +164,15 @@ impl IUpdateServiceManager_Impl for UpdateServiceManager_Impl {
     fn remove_service(&self, service_id: &BSTR) -> Answer<()> {
         self.lockdown.permits()?;
         let id = id(service_id, HResult::E_INVALIDARG)?;
+        if lock(&PENDING).remove(&id).is_some() {
+            return Ok(());
+        }
         let services = agent::client()?.services()?;
         let service = services
             .iter()
             .find(|service| service.id == id)
             .ok_or(HResult::WU_E_DS_UNKNOWNSERVICE)?;
-        let with_au = services
-            .iter()
-            .filter(|service| service.is_registered_with_au)
-            .count();
-        if service.offers_windows_updates || (service.is_registered_with_au && with_au == 1) {
+        if service.offers_windows_updates || (service.is_registered_with_au && used(&services) == 1) {
             return Err(HResult::WU_E_DS_NEEDWINDOWSSERVICE.into());
         }
         Err(from_configuration())
@@ -157,6 +180,11 @@ impl IUpdateServiceManager_Impl for UpdateServiceManager_Impl {
 
     fn unregister_service_with_au(&self, service_id: &BSTR) -> Answer<()> {
         let id = id(service_id, HResult::WU_E_DS_UNKNOWNSERVICE)?;
+        let services = agent::client()?.services()?;
+        let is_used = |service: &wua_types::UpdateService| service.id == id && service.is_registered_with_au;
+        if services.iter().any(is_used) && used(&services) == 1 {
+            return Err(HResult::WU_E_DS_NEEDWINDOWSSERVICE.into());
+        }
         Ok(agent::client()?.register_service_with_au(id, false)?)
     }
 
@@ -170,11 +198,16 @@ impl IUpdateServiceManager_Impl for UpdateServiceManager_Impl {
         if service_name.is_empty() || scan_file_location.is_empty() || !matches!(flags, 0 | 1) {
             return Err(HResult::E_INVALIDARG.into());
         }
+        if !Path::new(&scan_file_location.to_string()).is_file() {
+            return Err(Fault::new(
+                HResult::E_INVALIDARG,
+                format!("There is no file `{scan_file_location}`"),
+            ));
+        }
+        // Documented: the package's signature is checked before it is used.
         Err(Fault::new(
-            HResult::E_INVALIDARG,
-            format!(
-                "`{scan_file_location}` is no scan package for this machine: there are none for its services"
-            ),
+            HResult::TRUST_E_NOSIGNATURE,
+            format!("Nobody whom this machine trusts has signed `{scan_file_location}` as a scan package"),
         ))
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use windows::Win32::Globalization::{GetUserDefaultUILanguage, IsValidLocale, LCID_SUPPORTED};
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::{BSTR, ComObject, implement};
 use wua_types::HResult;
 
@@ -19,8 +20,9 @@ use crate::objects::{
     UpdateDownloader, UpdateInstaller, UpdateSearcher, UpdateServiceManager, WebProxy, history, lock,
 };
 
-/// The object. Its proxy and locale are kept and given back; the agent fetches by its own configuration, in one language.
-#[implement(IUpdateSession3)]
+/// The object. Its proxy and locale are kept and given back; the agent fetches by its own configuration, in one language. So of what
+/// rule R5 has copied into the objects that a session makes, only the application's id has an effect there.
+#[implement(IUpdateSession3, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateSession {
     client_id: ClientId,
@@ -62,7 +64,7 @@ impl IUpdateSession_Impl for UpdateSession_Impl {
     }
 
     fn put_web_proxy(&self, value: Option<&IWebProxy>) -> Answer<()> {
-        let proxy = WebProxy::of_client(value)?;
+        let proxy = WebProxy::copy_of_client(value)?;
         let before = std::mem::replace(&mut *lock(&self.web_proxy), proxy);
         drop(before);
         Ok(())

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use serde_json::{Map, Value};
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::implement;
 use wua_types::api::{Access, AutomaticUpdatesDocument, SettingOrigin};
 use wua_types::{
@@ -79,7 +80,7 @@ impl State {
 }
 
 /// The object.
-#[implement(IAutomaticUpdatesSettings3)]
+#[implement(IAutomaticUpdatesSettings3, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct AutomaticUpdatesSettings {
     state: Mutex<State>,

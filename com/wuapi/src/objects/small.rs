@@ -1,5 +1,6 @@
 //! Small objects that only tell what they hold: identity, behaviour, contents, warnings.
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::{BSTR, ComObject, implement};
 use wua_types::{HResult, InstallationImpact, InstallationRebootBehavior, UpdateExceptionContext};
 
@@ -16,7 +17,7 @@ use crate::objects::bstr;
 use crate::objects::collection::{List, collection};
 
 /// An update's id and revision.
-#[implement(IUpdateIdentity)]
+#[implement(IUpdateIdentity, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateIdentity(Leased<wua_types::UpdateIdentity>);
 
@@ -41,7 +42,7 @@ impl IUpdateIdentity_Impl for UpdateIdentity_Impl {
 }
 
 /// What installing or removing may do.
-#[implement(IInstallationBehavior)]
+#[implement(IInstallationBehavior, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct InstallationBehavior(Leased<wua_types::InstallationBehavior>);
 
@@ -75,7 +76,7 @@ impl IInstallationBehavior_Impl for InstallationBehavior_Impl {
 }
 
 /// One file of an update.
-#[implement(IUpdateDownloadContent2)]
+#[implement(IUpdateDownloadContent2, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct DownloadContent(Leased<wua_types::DownloadContent>);
 
@@ -101,7 +102,7 @@ impl IUpdateDownloadContent2_Impl for DownloadContent_Impl {
 }
 
 /// The files of an update.
-#[implement(IUpdateDownloadContentCollection)]
+#[implement(IUpdateDownloadContentCollection, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct DownloadContentCollection(List<DownloadContent>);
 
@@ -111,7 +112,7 @@ collection! {
 }
 
 /// A warning of a search.
-#[implement(IUpdateException)]
+#[implement(IUpdateException, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateException(Leased<wua_types::UpdateException>);
 
@@ -132,7 +133,7 @@ impl IUpdateException_Impl for UpdateException_Impl {
 }
 
 /// The warnings of a search.
-#[implement(IUpdateExceptionCollection)]
+#[implement(IUpdateExceptionCollection, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct UpdateExceptionCollection(List<UpdateException>);
 

@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use windows_core::{BSTR, ComObject, ComObjectInner, IUnknown, implement};
+use windows::Win32::System::Com::ISupportErrorInfo;
+use windows_core::{BSTR, ComObject, IUnknown, implement};
 use wua_types::HResult;
 
 use crate::api::{IStringCollection, IStringCollection_Impl};
@@ -15,7 +16,7 @@ use crate::objects::{lock, place};
 use crate::value::Text;
 
 /// The collection. One that belongs to another object is read-only.
-#[implement(IStringCollection)]
+#[implement(IStringCollection, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct StringCollection {
     texts: Mutex<Vec<Text>>,
@@ -28,7 +29,11 @@ scripted!(StringCollection_Impl => IStringCollection);
 impl StringCollection {
     /// One that nobody can change: texts of another object.
     pub fn read_only(texts: impl IntoIterator<Item = impl AsRef<str>>) -> IStringCollection {
-        let texts = texts.into_iter().map(|text| Text::from(text.as_ref())).collect();
+        Self::view(texts.into_iter().map(|text| Text::from(text.as_ref())).collect())
+    }
+
+    /// The same, of texts that a client gave.
+    pub fn view(texts: Vec<Text>) -> IStringCollection {
         Self {
             texts: Mutex::new(texts),
             read_only: true,
@@ -56,15 +61,6 @@ impl StringCollection {
                 "The string collection is not of this library",
             )
         })
-    }
-
-    /// A copy that can be changed.
-    pub fn copied(&self) -> ComObject<Self> {
-        Self {
-            texts: Mutex::new(self.texts()),
-            ..Self::default()
-        }
-        .into_object()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Text>) -> Answer<T>) -> Answer<T> {
@@ -124,7 +120,11 @@ impl IStringCollection_Impl for StringCollection_Impl {
     }
 
     fn copy(&self) -> Answer<IStringCollection> {
-        Ok(self.copied().into_interface())
+        Ok(StringCollection {
+            texts: Mutex::new(self.texts()),
+            ..StringCollection::default()
+        }
+        .into())
     }
 
     fn insert(&self, index: i32, value: &BSTR) -> Answer<()> {

@@ -1,5 +1,6 @@
 //! `SystemInformation` and `InstallationAgent`.
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::{BSTR, implement};
 use wua_types::HResult;
 
@@ -13,7 +14,7 @@ use crate::fault::{Answer, Fault};
 use crate::module::Lease;
 
 /// The machine as a whole.
-#[implement(ISystemInformation)]
+#[implement(ISystemInformation, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct SystemInformation {
     _lease: Lease,
@@ -32,7 +33,7 @@ impl ISystemInformation_Impl for SystemInformation_Impl {
 }
 
 /// What installers report to that were told to call back. The agent's handlers tell their results themselves, and give no cookies.
-#[implement(IInstallationAgent)]
+#[implement(IInstallationAgent, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct InstallationAgent {
     _lease: Lease,

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 use windows::Win32::Foundation::DECIMAL;
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{BSTR, ComObject, implement};
 use wua_types::api::UpdateStateDocument;
@@ -23,7 +24,7 @@ use crate::api::{
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
 use crate::module::Lease;
-use crate::objects::lockdown::Lockdown;
+use crate::objects::lockdown;
 use crate::objects::small::DownloadContent;
 use crate::objects::{
     CategoryCollection, DownloadContentCollection, InstallationBehavior, StringCollection, UpdateCollection,
@@ -33,17 +34,24 @@ use crate::value::{date, date_or_empty, decimal};
 
 /// What one search found, as facts: objects that need each other share it, so that none holds another in a circle.
 #[derive(Clone, Debug, Default)]
-pub struct Found(Arc<[Arc<wua_types::Update>]>);
+pub struct Found {
+    updates: Arc<[Arc<wua_types::Update>]>,
+    /// Whether all objects for it are locked down (rule R2).
+    is_locked: bool,
+}
 
 impl Found {
     /// What a search, or a job, knows.
     pub fn new(updates: impl IntoIterator<Item = wua_types::Update>) -> Self {
-        Self(updates.into_iter().map(Arc::new).collect())
+        Self {
+            updates: updates.into_iter().map(Arc::new).collect(),
+            is_locked: false,
+        }
     }
 
     /// New objects for all of it, in order.
     pub fn updates(&self) -> Vec<Update> {
-        self.0
+        self.updates
             .iter()
             .map(|facts| Update::new(facts.clone(), facts.id(), self.clone()))
             .collect()
@@ -51,7 +59,7 @@ impl Found {
 }
 
 /// The object. A software update only: it has no driver's interfaces.
-#[implement(IUpdate5)]
+#[implement(IUpdate5, ISupportErrorInfo)]
 #[derive(Debug)]
 pub struct Update {
     facts: Arc<wua_types::Update>,
@@ -59,7 +67,6 @@ pub struct Update {
     root: UpdateId,
     found: Found,
     bundled: OnceLock<ComObject<UpdateCollection>>,
-    lockdown: Lockdown,
     _lease: Lease,
 }
 
@@ -72,7 +79,6 @@ impl Update {
             root,
             found,
             bundled: OnceLock::new(),
-            lockdown: Lockdown::default(),
             _lease: Lease::default(),
         }
     }
@@ -96,15 +102,19 @@ impl Update {
 
     /// The same update, as an object that is locked down gives it (rule R2).
     pub fn locked(&self) -> ComObject<Self> {
-        let lockdown = Lockdown::locked();
-        ComObject::new(Self {
-            lockdown,
-            ..Self::new(self.facts.clone(), self.root, self.found.clone())
-        })
+        let found = Found {
+            is_locked: true,
+            ..self.found.clone()
+        };
+        ComObject::new(Self::new(self.facts.clone(), self.root, found))
+    }
+
+    fn permits(&self) -> Answer<()> {
+        lockdown::permits(self.found.is_locked)
     }
 
     fn live(&self) -> Answer<UpdateStateDocument> {
-        agent::live(&self.facts)
+        agent::live(self.facts.id(), &self.facts)
     }
 
     fn strings(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Answer<IStringCollection> {
@@ -128,11 +138,11 @@ impl IUpdate_Impl for Update_Impl {
     fn bundled_updates(&self) -> Answer<IUpdateCollection> {
         let children = || {
             let children = self.facts.bundled_updates.iter().map(|child| {
-                let child = Update::new(Arc::new(child.clone()), self.root, self.found.clone());
-                ComObject::new(Update {
-                    lockdown: self.lockdown.passed_on(),
-                    ..child
-                })
+                ComObject::new(Update::new(
+                    Arc::new(child.clone()),
+                    self.root,
+                    self.found.clone(),
+                ))
             });
             UpdateCollection::read_only(children)
         };
@@ -195,12 +205,13 @@ impl IUpdate_Impl for Update_Impl {
         Ok(self.live()?.is_downloaded)
     }
 
+    /// What is in a bundle is offered, and hidden, with it.
     fn is_hidden(&self) -> Answer<bool> {
-        Ok(self.live()?.is_hidden)
+        Ok(agent::live(self.root, &self.facts)?.is_hidden)
     }
 
     fn put_is_hidden(&self, value: bool) -> Answer<()> {
-        agent::client()?.set_hidden(self.facts.id(), value)?;
+        agent::client()?.set_hidden(self.root, value)?;
         Ok(())
     }
 
@@ -295,7 +306,7 @@ impl IUpdate_Impl for Update_Impl {
     }
 
     fn accept_eula(&self) -> Answer<()> {
-        self.lockdown.permits()?;
+        self.permits()?;
         if self.facts.eula_accepted {
             return Ok(());
         }
@@ -309,7 +320,7 @@ impl IUpdate_Impl for Update_Impl {
 
     /// The agent's content store has no way out to programs; what can be said before that is said.
     fn copy_from_cache(&self, path: &BSTR, _: bool) -> Answer<()> {
-        self.lockdown.permits()?;
+        self.permits()?;
         if path.is_empty() {
             return Err(HResult::E_INVALIDARG.into());
         }
@@ -361,7 +372,7 @@ impl IUpdate2_Impl for Update_Impl {
     }
 
     fn copy_to_cache(&self, files: Option<&IStringCollection>) -> Answer<()> {
-        self.lockdown.permits()?;
+        self.permits()?;
         StringCollection::of_client(files)?;
         Err(Fault::new(
             HResult::E_ACCESSDENIED,

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_types::HResult;
 
@@ -13,7 +14,7 @@ use crate::module::Lease;
 use crate::objects::{Update, lock, place};
 
 /// The collection. What is in it may be in others too.
-#[implement(IUpdateCollection)]
+#[implement(IUpdateCollection, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct UpdateCollection {
     updates: Mutex<Vec<ComObject<Update>>>,

@@ -146,6 +146,9 @@ fn stop(look: &Look<'_>) -> Option<(Option<Timestamp>, String)> {
     let again = Some(later(look.now, LOOK_AGAIN));
     if look.settings.level == Level::Off {
         Some((None, "Automatic updates are off.".into()))
+    } else if let Some(until) = look.settings.paused_until.filter(|until| *until > look.now) {
+        let why = format!("Automatic updates are paused until {}.", look.told(until));
+        Some((Some(until), why))
     } else if let Some(busy) = &look.situation.busy {
         Some((again, format!("It is waiting for {busy} to end.")))
     } else if let Some((at, over)) = is_ordered_until(look) {

@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn every_key_is_shown_with_its_origin() {
         let shown = Merged::of(&partial("retries = 3"), &PartialSettings::default()).shown();
-        assert_eq!(shown.len(), 18);
+        assert_eq!(shown.len(), 19);
         let policy: Vec<_> = shown
             .iter()
             .filter(|shown| shown.origin == SettingOrigin::Policy)

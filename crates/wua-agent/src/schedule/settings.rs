@@ -5,6 +5,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wua_types::HResult;
 
@@ -84,6 +85,8 @@ impl Default for RestartSettings {
 pub struct AutomaticSettings {
     /// How far wua goes by itself.
     pub level: Level,
+    /// Until when nothing is done, whatever the level; a moment that has passed pauses nothing.
+    pub paused_until: Option<Timestamp>,
     /// When it may install; at least one window.
     pub windows: Vec<Window>,
     /// How many hours pass between two looks for updates, 1 to 168.
@@ -127,6 +130,7 @@ impl Default for AutomaticSettings {
     fn default() -> Self {
         Self {
             level: Level::default(),
+            paused_until: None,
             windows: vec![Window::default()],
             check_hours: 12,
             random_delay_minutes: 30,

@@ -138,6 +138,13 @@ fn each_level_goes_one_step_further() {
 }
 
 #[test]
+fn while_it_is_paused_nothing_is_done_and_then_all_of_it() {
+    let story = story(MONDAY, "paused_until = '2026-11-23T21:00:00+01:00'").with_curl();
+    story.does(&["Mon 20:03 download curl 2", "Tue 03:00 install curl 2"]);
+    story.says("Automatic updates are paused until Mon 2026-11-23 20:00.");
+}
+
+#[test]
 fn what_waits_for_a_person_is_told_once() {
     story(MONDAY, "exclude = [{ name = 'curl' }]")
         .with_curl()

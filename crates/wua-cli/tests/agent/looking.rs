@@ -38,6 +38,7 @@ fn everybody_sees_what_the_command_line_shows() {
     let system = agent.get("/system");
     assert_eq!(system["access"], "read");
     assert_eq!(system["busy"], json!(null));
+    assert_eq!(system["restart_required_before_installation"], false);
     assert_eq!(
         agent.call(Door::Control, "GET", "/system", None).is(200)["access"],
         "owner"
@@ -55,6 +56,17 @@ fn everybody_sees_what_the_command_line_shows() {
         agent.get("/codes")["codes"].as_array().map(Vec::len),
         Some(wua_types::HResult::ALL.len())
     );
+}
+
+#[test]
+fn a_restart_that_has_to_come_first_is_told() {
+    let machine = Machine::new(1, &[Fault::Reboot]);
+    machine.wua(["install", "corebus"]).ends(10);
+    machine.write("etc/wua/wua.toml", "[install]\nrestart_first = true\n");
+    let agent = Agent::serve(machine);
+    let system = agent.get("/system");
+    assert_eq!(system["restart_required"], true);
+    assert_eq!(system["restart_required_before_installation"], true);
 }
 
 #[test]

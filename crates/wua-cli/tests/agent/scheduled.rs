@@ -135,6 +135,30 @@ fn settings_are_changed_through_the_agent_but_never_against_the_policy() {
 }
 
 #[test]
+fn a_pause_outlives_the_agent_and_holds_everything_up_until_it_is_ended() {
+    let machine = Machine::new(1, &[]);
+    // Set while no agent runs: the one that starts finds it.
+    machine.json(["settings", "set", "paused_until", "2099-12-24T18:00:00+01:00"]);
+    let agent = automatic(machine, "level = \"install\"\n");
+    let settings = settings_with(&agent, "a pause", waits);
+    assert_eq!(settings["automatic_updates"]["paused"], true);
+    let why = settings["next"]["why"].as_str().expect("a reason");
+    assert!(why.starts_with("Automatic updates are paused until "), "{why}");
+    assert!(settings["last_check"].is_null(), "{settings:#}");
+    let pause = |paused: bool| {
+        let wish = json!({ "automatic_updates": { "paused": paused } });
+        agent
+            .call(Door::Control, "PATCH", "/settings", Some(wish))
+            .is(200)
+    };
+    assert_eq!(pause(true)["automatic_updates"]["paused"], true);
+    assert_eq!(pause(false)["automatic_updates"]["paused"], false);
+    settings_with(&agent, "an installation", |settings| {
+        !settings["last_installation"].is_null()
+    });
+}
+
+#[test]
 fn a_policy_that_is_not_valid_is_told_without_what_stands_in_it() {
     let machine = Machine::new(1, &[]);
     machine.write("etc/wua/wua.toml", "[automatic]\nlevel = \"secret\"\n");

@@ -1,6 +1,7 @@
 //! The agent's resources as calls.
 
 use std::any::Any;
+use std::fmt::Display;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -299,11 +300,7 @@ impl AgentClient {
         let (job, feed, release) = builder.start()?;
         let id = job.id();
         let client = self.clone();
-        feed.on_abort(move || {
-            if let Err(error) = client.request_abort(id) {
-                tracing::error!(%id, %error, "the wish to stop the job did not reach the agent");
-            }
-        });
+        feed.on_abort(move || client.pass_on_abort(id));
         let client = self.clone();
         thread::Builder::new()
             .name("wua-client".into())
@@ -311,6 +308,30 @@ impl AgentClient {
             .map_err(|error| ClientError::NotThere(error.to_string()))?;
         release.release();
         Ok(job)
+    }
+
+    /// Tells the agent that a job is wished to stop; one that is away hears of it once it is back, as the job goes on there.
+    fn pass_on_abort(self, id: Uuid) {
+        let not_passed_on = move |error: &dyn Display| tracing::error!(%id, %error, "the wish to stop the job did not reach the agent");
+        match self.request_abort(id) {
+            Ok(()) => return,
+            Err(ClientError::NotThere(_)) => {}
+            Err(error) => return not_passed_on(&error),
+        }
+        let begun = Instant::now();
+        let keep_telling = move || {
+            loop {
+                thread::sleep(follow::AGAIN);
+                match self.request_abort(id) {
+                    Err(ClientError::NotThere(_)) if begun.elapsed() < follow::PATIENCE => {}
+                    answer => return answer.unwrap_or_else(|error| not_passed_on(&error)),
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("wua-abort".into());
+        if let Err(error) = thread.spawn(keep_telling) {
+            not_passed_on(&error);
+        }
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -308,6 +308,30 @@ fn a_folder_that_others_can_write_to_is_not_taken() {
 }
 
 #[test]
+fn a_wish_to_stop_that_met_no_agent_reaches_the_next_one() {
+    let (mut agent, job, _) = Agent::at_the_gate();
+    let bridge = Bridge::to(&agent);
+    let id = job.parse().expect("an id");
+    let followed: Job<Installation> = bridge.client().attach(id, None).expect("it runs");
+    agent.kill();
+    followed.request_abort().expect("wished");
+    agent.start();
+    let wish = agent
+        .machine
+        .root()
+        .join("var/lib/wua/jobs")
+        .join(&job)
+        .join("abort");
+    patiently("the wish", || wish.exists().then_some(()));
+    agent.machine.open_gate();
+    let outcome = followed.wait();
+    let aborted = Installation::update_results(&outcome)
+        .iter()
+        .any(|result| result.result_code == OperationResultCode::Aborted);
+    assert!(aborted, "{outcome:?}");
+}
+
+#[test]
 fn a_job_outlives_agent_and_bridge_and_is_followed_to_its_end() {
     let (mut agent, job, _) = Agent::at_the_gate();
     let bridge = Bridge::to(&agent);

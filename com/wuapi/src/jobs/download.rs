@@ -16,7 +16,7 @@ use wua_types::{
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, ours, request_abort, some};
+use super::{clean_up, end, index, request_abort, some};
 use crate::agent;
 use crate::api::{
     IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadCompletedCallbackArgs_Impl,
@@ -25,6 +25,7 @@ use crate::api::{
     IDownloadProgressChangedCallbackArgs_Impl, IDownloadResult, IDownloadResult_Impl, IUpdateCollection,
     IUpdateDownloadResult, IUpdateDownloadResult_Impl,
 };
+use crate::border;
 use crate::dispatch::scripted;
 use crate::fault::Answer;
 use crate::module::{self, Lease};
@@ -83,7 +84,7 @@ pub fn download(order: DownloadSnapshot) -> Answer<IDownloadResult> {
 
 /// `EndDownload` (rule R22).
 pub fn end_download(job: Option<&IDownloadJob>) -> Answer<IDownloadResult> {
-    let job: ComObject<DownloadJob> = ours(job)?;
+    let job: ComObject<DownloadJob> = border::ours(job, "job")?;
     Ok(Result::of(end(&job.job)?))
 }
 

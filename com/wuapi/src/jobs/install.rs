@@ -16,7 +16,7 @@ use wua_types::{
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, ours, request_abort, some};
+use super::{clean_up, end, index, request_abort, some};
 use crate::agent;
 use crate::api::{
     IInstallationCompletedCallback, IInstallationCompletedCallbackArgs,
@@ -26,6 +26,7 @@ use crate::api::{
     IInstallationResult, IInstallationResult_Impl, IUpdateCollection, IUpdateInstallationResult,
     IUpdateInstallationResult_Impl,
 };
+use crate::border;
 use crate::dispatch::scripted;
 use crate::fault::Answer;
 use crate::module::{self, Lease};
@@ -117,7 +118,7 @@ pub fn end_installation(
     operation: UpdateOperation,
     job: Option<&IInstallationJob>,
 ) -> Answer<IInstallationResult> {
-    let job: ComObject<InstallationJob> = ours(job)?;
+    let job: ComObject<InstallationJob> = border::ours(job, "job")?;
     if job.operation != operation {
         return Err(HResult::WU_E_INVALID_OPERATION.into());
     }

@@ -17,12 +17,13 @@ use wua_types::{
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, ours, request_abort};
+use super::{clean_up, end, request_abort};
 use crate::agent;
 use crate::api::{
     ISearchCompletedCallback, ISearchCompletedCallbackArgs, ISearchCompletedCallbackArgs_Impl, ISearchJob,
     ISearchJob_Impl, ISearchResult,
 };
+use crate::border;
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
 use crate::module::{self, Lease};
@@ -81,7 +82,7 @@ pub fn search(order: SearchSnapshot) -> Answer<ISearchResult> {
 
 /// `EndSearch` (rule R22). A search that could not be run is an error of this call.
 pub fn end_search(job: Option<&ISearchJob>) -> Answer<ISearchResult> {
-    let job: ComObject<SearchJob> = ours(job)?;
+    let job: ComObject<SearchJob> = border::ours(job, "job")?;
     told(&*end(&job.job)?)
 }
 

@@ -22,13 +22,18 @@ use crate::module::Lease;
 use crate::objects::lock;
 use crate::objects::lockdown::Lockdown;
 
+/// Whether a setting of the agent's is one that this object has: its level, or its day and hour.
+fn is_ours(key: &str) -> bool {
+    matches!(key, "level" | "windows")
+}
+
 /// The settings as they were read, and as the client wants them.
 #[derive(Debug)]
 struct State {
     read: AutomaticUpdatesDocument,
     wanted: AutomaticUpdatesDocument,
     is_owner: bool,
-    /// Whether the administrator's policy says anything that cannot be changed here.
+    /// Whether the administrator's policy decides anything that could be changed here.
     has_policy: bool,
 }
 
@@ -43,7 +48,7 @@ impl State {
             has_policy: settings
                 .settings
                 .iter()
-                .any(|setting| setting.origin == SettingOrigin::Policy),
+                .any(|setting| is_ours(&setting.key) && setting.origin == SettingOrigin::Policy),
         })
     }
 

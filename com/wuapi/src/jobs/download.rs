@@ -16,7 +16,7 @@ use wua_types::{
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, request_abort, some};
+use super::{apartment, clean_up, end, index, request_abort, some};
 use crate::agent;
 use crate::api::{
     IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadCompletedCallbackArgs_Impl,
@@ -57,7 +57,7 @@ fn begin(
     let mut request = JobRequest::new(Operation::Download);
     request.is_forced = order.is_forced;
     request.client_application_id = order.client_application_id;
-    let job = agent::client()?.begin(Begin::<Download> {
+    let begin = Begin::<Download> {
         id: Uuid::new_v4(),
         request,
         updates: updates
@@ -66,7 +66,9 @@ fn begin(
             .collect(),
         observer: routines.watch(&place, progress_args),
         async_state: Some(Arc::new(state)),
-    })?;
+    };
+    let client = agent::client()?;
+    let job = apartment::pumping(|| client.begin(begin))??;
     let object = ComObject::new(DownloadJob {
         job,
         updates,
@@ -117,7 +119,7 @@ impl IDownloadJob_Impl for DownloadJob_Impl {
     }
 
     fn get_progress(&self) -> Answer<IDownloadProgress> {
-        Ok(Progress::of(self.job.progress()))
+        Ok(Progress::of(self.job.progress()).into_interface())
     }
 
     fn request_abort(&self) -> Answer<()> {
@@ -136,12 +138,11 @@ pub struct Progress {
 scripted!(Progress_Impl => IDownloadProgress);
 
 impl Progress {
-    fn of(now: Snapshot<Download>) -> IDownloadProgress {
-        Self {
+    fn of(now: Snapshot<Download>) -> ComObject<Self> {
+        ComObject::new(Self {
             now,
             _lease: Lease::default(),
-        }
-        .into()
+        })
     }
 }
 
@@ -200,12 +201,8 @@ pub struct ProgressArgs {
 scripted!(ProgressArgs_Impl => IDownloadProgressChangedCallbackArgs);
 
 fn progress_args(now: &Snapshot<Download>) -> IDownloadProgressChangedCallbackArgs {
-    let progress = ComObject::new(Progress {
-        now: now.clone(),
-        _lease: Lease::default(),
-    });
     ProgressArgs {
-        progress,
+        progress: Progress::of(now.clone()),
         _lease: Lease::default(),
     }
     .into()

@@ -388,7 +388,9 @@ fn work(session: &IUpdateSession) -> Result<()> {
         }
         let downloader = session.CreateUpdateDownloader()?;
         let foreign: IUpdateCollection = Foreign.into();
-        let refused = downloader.SetUpdates(&foreign).map_or_else(|error| error.code().0, |()| 0);
+        let refused = downloader
+            .SetUpdates(&foreign)
+            .map_or_else(|error| error.code().0, |()| 0);
         fact("foreign.Updates", code(refused));
         downloader.SetUpdates(&updates)?;
         let result = downloader.Download()?;

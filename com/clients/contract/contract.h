@@ -89,6 +89,9 @@ std::wstring file(const std::string& linux_path);
 // Waits until the wish comes true, at the most for so long. In a single-threaded apartment it pumps.
 bool becomes(DWORD milliseconds, const std::function<bool()>& wish);
 
+// Has `fake_bridge` do what the word says; see there.
+void tell(const char* word);
+
 // While there is one, the slow update's script waits. Its usual seconds are taken away.
 class Gate {
 public:

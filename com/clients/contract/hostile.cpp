@@ -4,8 +4,6 @@
 
 #include <psapi.h>
 
-namespace {
-
 void tell(const char* word) {
     std::wstring path = file(setting.control), made = path + L".new";
     HANDLE handle = CreateFileW(made.c_str(), GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS, 0, nullptr);
@@ -20,6 +18,8 @@ void tell(const char* word) {
     }
     throw Failure{E_FAIL, "fake_bridge does not obey"};
 }
+
+namespace {
 
 struct Trouble {
     explicit Trouble(const char* word) { tell(word); }

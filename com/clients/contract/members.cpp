@@ -420,3 +420,137 @@ TEST("members", what_is_in_a_bundle_is_hidden_with_it) {
     CHECK(!truth(bundle.get(), &IUpdate::get_IsHidden));
     for (auto& child : children) CHECK(!truth(child.get(), &IUpdate::get_IsHidden));
 }
+
+// The machine's policy says how often is tried again, and nothing that these settings have.
+TEST("members", a_policy_on_other_things_leaves_settings_free) {
+    auto settings = object(automatic().get(), &IAutomaticUpdates::get_Settings);
+    CHECK(!truth(settings.get(), &IAutomaticUpdatesSettings::get_ReadOnly));
+    CHECK(!truth(settings.get(), &IAutomaticUpdatesSettings::get_Required));
+    VARIANT_BOOL permitted = VARIANT_FALSE;
+    CODE(settings.as<IAutomaticUpdatesSettings2>()->CheckPermission(auutCurrentUser, auptSetNotificationLevel, &permitted), S_OK);
+    SAME(static_cast<int>(permitted), static_cast<int>(VARIANT_TRUE));
+}
+
+TEST("members", a_search_that_is_refused_ends_no_pending_registration) {
+    Com<IUpdateServiceRegistration> told;
+    CODE(services()->AddService2(Bstr(STRANGE), 1, nullptr, told.out()), S_OK);
+    auto front = searcher();
+    Counted no_callback(false);
+    Com<ISearchJob> job;
+    CODE(front->BeginSearch(Bstr(L"IsInstalled=0"), &no_callback, Variant(), job.out()), E_NOINTERFACE);
+    CHECK(!job);
+    SAME(state_of(STRANGE), static_cast<int>(usrsRegistrationPending));
+    CODE(front->BeginSearch(Bstr(L"IsInstalled=0"), nullptr, Variant(), job.out()), S_OK);
+    SAME(state_of(STRANGE), static_cast<int>(usrsNotRegistered));
+    Com<ISearchResult> result;
+    MUST(front->EndSearch(job.get(), result.out()));
+}
+
+TEST("members", an_object_of_another_library_is_refused_without_being_asked) {
+    struct Stranger : Counted {
+        HRESULT STDMETHODCALLTYPE QueryInterface(REFIID iid, void** object) override {
+            ++asked;
+            return Counted::QueryInterface(iid, object);
+        }
+        int asked = 0;
+    } stranger;
+    auto* object = static_cast<IDispatch*>(&stranger);
+    CODE(create<IUpdateCollection>(__uuidof(UpdateCollection))->Add(reinterpret_cast<IUpdate*>(object), nullptr), E_INVALIDARG);
+    Com<IUpdateInstaller> installer;
+    MUST(session()->CreateUpdateInstaller(installer.out()));
+    CODE(installer->put_Updates(reinterpret_cast<IUpdateCollection*>(object)), E_INVALIDARG);
+    Com<IInstallationResult> installed;
+    CODE(installer->EndInstall(reinterpret_cast<IInstallationJob*>(object), installed.out()), E_INVALIDARG);
+    CODE(session()->put_WebProxy(reinterpret_cast<IWebProxy*>(object)), E_INVALIDARG);
+    auto proxy = create<IWebProxy>(__uuidof(WebProxy));
+    CODE(proxy->put_BypassList(reinterpret_cast<IStringCollection*>(object)), E_INVALIDARG);
+    SAME(stranger.asked, 0);
+    SAME(stranger.references(), 0ul);
+}
+
+TEST("members", a_window_may_ask_its_installer_while_it_is_got) {
+    struct Window : Counted {
+        HRESULT STDMETHODCALLTYPE QueryInterface(REFIID iid, void** object) override {
+            if (installer) code = Com<IUpdateInstaller>(std::move(installer))->put_ParentWindow(nullptr);
+            return Counted::QueryInterface(iid, object);
+        }
+        Com<IUpdateInstaller> installer;
+        HRESULT code = E_PENDING;
+    } window;
+    Com<IUpdateInstaller> installer;
+    MUST(session()->CreateUpdateInstaller(installer.out()));
+    MUST(installer->put_ParentWindow(&window));
+    window.installer = installer;
+    Com<IUnknown> got;
+    CODE(installer->get_ParentWindow(got.out()), S_OK);
+    SAME(window.code, S_OK);
+    SAME(identity(got.get()), identity(static_cast<IUnknown*>(&window)));
+    CODE(installer->get_ParentWindow(got.out()), S_OK);
+    CHECK(!got);
+}
+
+// Nobody ends the job, and what was given along with it may hold the installer: it has to be let go of all the same.
+TEST("members", an_installer_keeps_nothing_of_a_job_that_is_over) {
+    Counted state;
+    Install install(1);
+    {
+        Com<IInstallationJob> job;
+        MUST(install.begin(nullptr, Variant(static_cast<IUnknown*>(&state)), job.out()));
+        CHECK(state.references() > 0);
+    }
+    CHECK(becomes(60'000, [&] { return state.references() == 0; }));
+}
+
+TEST("members", arguments_that_are_counted_but_missing_are_refused) {
+    auto search = searcher().as<IDispatch>();
+    auto* name = const_cast<wchar_t*>(L"Online");
+    DISPID id = 0;
+    MUST(search->GetIDsOfNames(IID_NULL, &name, 1, LOCALE_USER_DEFAULT, &id));
+    Variant truth_, result;
+    DISPPARAMS none{nullptr, nullptr, 1, 0}, nameless{truth_.out(), nullptr, 1, 1};
+    for (auto* arguments : {&none, &nameless})
+        CODE(search->Invoke(id, IID_NULL, LOCALE_USER_DEFAULT, DISPATCH_PROPERTYPUT, arguments, result.out(), nullptr, nullptr), E_INVALIDARG);
+}
+
+// A thread with a single-threaded apartment takes calls while the agent, which is away, is waited for.
+TEST("hostile", a_client_s_apartment_is_awake_while_a_job_is_begun_in_vain) {
+    struct Awake {
+        Event ready, begun, called;
+        HRESULT code = E_PENDING;
+        bool was_called = false;
+        std::vector<Com<IUpdate>> updates = pending(1);
+        IStream* carried = nullptr;
+    } awake;
+    HANDLE thread = CreateThread(nullptr, 0, [](void* argument) -> DWORD {
+        auto& awake = *static_cast<Awake*>(argument);
+        Initialised initialised(Apartment::Single);
+        Counted lives_here;
+        lives_here.invoked = [&](auto, auto, auto*) { return awake.called.set(), S_OK; };
+        CoMarshalInterThreadInterfaceInStream(IID_IDispatch, &lives_here, &awake.carried);
+        Install install(collection(awake.updates));
+        awake.ready.set();
+        // Without taking calls: only while the job is begun are any taken.
+        awake.begun.wait_for(30'000, Apartment::Many);
+        Com<IInstallationJob> job;
+        awake.code = install.begin(nullptr, Variant(), job.out());
+        awake.was_called = awake.called.is_set();
+        // Whoever calls only now has to come to an end, too.
+        pump();
+        return 0;
+    }, &awake, 0, nullptr);
+    CHECK(awake.ready.wait_for(30'000, setting.apartment));
+    tell("nobody");
+    awake.begun.set();
+    {
+        Com<IDispatch> far_away;
+        MUST(CoGetInterfaceAndReleaseStream(awake.carried, IID_IDispatch, reinterpret_cast<void**>(far_away.out())));
+        DISPPARAMS nothing{};
+        HRESULT code = far_away->Invoke(0, IID_NULL, LOCALE_USER_DEFAULT, DISPATCH_METHOD, &nothing, nullptr, nullptr, nullptr);
+        SAME(code, S_OK);
+    }
+    CHECK(wait(thread, 120'000, setting.apartment));
+    CloseHandle(thread);
+    tell("good");
+    SAME(awake.code, WU_E_SERVICE_STOP);
+    CHECK(awake.was_called);
+}

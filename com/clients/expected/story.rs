@@ -1,5 +1,6 @@
 end=good
 search.Updates.Count=10
+foreign.Updates=0x80070057
 download.ResultCode=2
 download.HResult=0x00000000
 install.InTime=1

@@ -2,7 +2,7 @@
 //!
 //! The crate `windows` has vtables of these interfaces too. They do not fit a server: their shims write results through NULL,
 //! leave them unset on failure, let panics abort the process, and free the caller's VARIANT. Ours leave all that to
-//! `border`, so that an object's methods are plain safe Rust. The crate's own are what sizes and IIDs are compared with.
+//! `border`, so that an object's methods are plain safe Rust. The crate's own are what sizes, IIDs and slots are compared with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -176,7 +176,16 @@ fn one(
         ids.join(" || ")
     )?;
 
-    writeln!(code, "const _: () = same::<{name}, theirs::{name}>();\n")
+    writeln!(code, "const _: () = same::<{name}, theirs::{name}>();")?;
+    for member in &interface.members {
+        writeln!(
+            code,
+            "const _: () = assert!(offset_of!({name}_Vtbl, slot{}) == offset_of!(theirs::{name}_Vtbl, {}));",
+            member.slot,
+            member.theirs()
+        )?;
+    }
+    writeln!(code)
 }
 
 impl Member<'_> {
@@ -190,6 +199,16 @@ impl Member<'_> {
             format!("put_{name}")
         } else {
             name
+        }
+    }
+
+    /// The slot's name in the crate `windows`.
+    fn theirs(&self) -> String {
+        match (self.kind, self.name) {
+            ("get", "Item") => "get_Item".into(),
+            ("put", "Item") => "put_Item".into(),
+            ("put", name) => format!("Set{name}"),
+            (_, name) => name.into(),
         }
     }
 

@@ -9,7 +9,7 @@
 )]
 
 use std::ffi::c_void;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, offset_of};
 
 use windows::Win32::Foundation::DECIMAL;
 use windows::Win32::System::Com::{IDispatch, IDispatch_Vtbl};
@@ -28,7 +28,8 @@ use crate::border::{self, Out};
 use crate::dispatch::{self, Scripted};
 use crate::fault::Answer;
 
-/// Fails to compile where an interface differs from the one of the crate `windows`, which comes from Microsoft's metadata.
+/// Fails to compile where an interface differs from the one of the crate `windows`, which comes from Microsoft's metadata. That each
+/// slot is where it is there is asserted slot by slot.
 const fn same<Ours: Interface, Theirs: Interface>() {
     assert!(Ours::IID.to_u128() == Theirs::IID.to_u128());
     assert!(size_of::<Ours::Vtable>() == size_of::<Theirs::Vtable>());

@@ -8,10 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use windows::Win32::Foundation::{DECIMAL, S_OK};
 use windows::Win32::System::Variant::VARIANT;
-use windows_core::{BSTR, HRESULT, IUnknown, Interface};
+use windows_core::{BSTR, ComObject, ComObjectInner, HRESULT, IUnknown, IUnknownImpl, Interface};
 use wua_types::HResult;
 
 use crate::fault::{self, Answer, Fault};
+use crate::module;
 
 /// A value that members answer.
 pub trait Out {
@@ -188,6 +189,25 @@ pub fn is_null(text: &BSTR) -> bool {
 pub unsafe fn interface<T: Interface>(raw: &*mut c_void) -> Option<&T> {
     // SAFETY: by contract; what is borrowed is not released.
     unsafe { T::from_raw_borrowed(raw) }
+}
+
+/// An object of this library that a client gives: other implementations are refused, and not even asked what they are.
+pub fn ours<T, I>(given: Option<&I>, what: &str) -> Answer<ComObject<T>>
+where
+    T: ComObjectInner,
+    T::Outer: IUnknownImpl<Impl = T> + 'static,
+    I: Interface,
+{
+    let given = given.ok_or(HResult::E_POINTER)?;
+    if module::is_ours(given)
+        && let Ok(object) = ComObject::cast_from(given)
+    {
+        return Ok(object);
+    }
+    Err(Fault::new(
+        HResult::E_INVALIDARG,
+        format!("The {what} is not of this library"),
+    ))
 }
 
 /// A VARIANT_BOOL (rule R4).

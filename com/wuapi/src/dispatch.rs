@@ -130,19 +130,24 @@ unsafe extern "system" fn invoke<T: Scripted>(
     if !unsafe { is_reserved(riid) } {
         return DISP_E_UNKNOWNINTERFACE;
     }
-    if parameters.is_null() {
+    // SAFETY: COM's contract.
+    let Some(given) = (unsafe { parameters.as_ref() }) else {
+        return E_INVALIDARG;
+    };
+    if (given.rgvarg.is_null() && given.cArgs > 0)
+        || (given.rgdispidNamedArgs.is_null() && given.cNamedArgs > 0)
+    {
         return E_INVALIDARG;
     }
-    // SAFETY: it is not NULL, and COM's contract.
-    let prepared = border::guard(|| Ok((typelib::describe(&T::NEWEST)?, unsafe { by_value(&*parameters)? })));
-    let (info, mut given) = match prepared {
+    // SAFETY: COM's contract; NULL is checked.
+    let prepared = border::guard(|| Ok((typelib::describe(&T::NEWEST)?, unsafe { by_value(given)? })));
+    let (info, mut values) = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => return fault::raise(&fault),
     };
-    // SAFETY: as above.
     let mut parameters = DISPPARAMS {
-        rgvarg: given.as_mut_ptr(),
-        ..unsafe { *parameters }
+        rgvarg: values.as_mut_ptr(),
+        ..*given
     };
     // What failed comes as `exception`, with the words that OLE takes from the calling thread's error object (`fault::raise`).
     let mut call = |flags| {

@@ -1,5 +1,6 @@
 //! This DLL itself: where it is, and whether it may be unloaded.
 
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use windows::Win32::Foundation::HMODULE;
@@ -7,7 +8,7 @@ use windows::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN,
     GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleFileNameW, GetModuleHandleExW,
 };
-use windows_core::{HSTRING, PCWSTR};
+use windows_core::{HSTRING, Interface, PCWSTR};
 
 use crate::fault::Answer;
 
@@ -65,18 +66,32 @@ pub fn is_in_use() -> bool {
     LEASES.load(Ordering::Relaxed) > 0
 }
 
-fn handle(flags: u32) -> Answer<HMODULE> {
-    let inside = PCWSTR(&raw const LEASES as *const u16);
+/// The module that has an address.
+fn at(address: *const c_void, flags: u32) -> Answer<HMODULE> {
+    let address = PCWSTR(address.cast());
     let mut module = HMODULE::default();
-    // SAFETY: FROM_ADDRESS makes the name an address, here one inside this DLL; `module` can be written.
+    // SAFETY: FROM_ADDRESS makes the name an address, which is looked up and not read; `module` can be written.
     unsafe {
         GetModuleHandleExW(
             GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | flags,
-            inside,
+            address,
             &mut module,
         )?
     };
     Ok(module)
+}
+
+fn handle(flags: u32) -> Answer<HMODULE> {
+    at((&raw const LEASES).cast(), flags)
+}
+
+/// Whether an object is made by this DLL: its vtable lies in it. To ask the object itself is not enough, as every object of
+/// windows-core answers the question that `ComObject::cast_from` asks, with pointers that only its own binary can read.
+pub fn is_ours(object: &impl Interface) -> bool {
+    // SAFETY: an interface pointer leads to a pointer to its vtable.
+    let vtable = unsafe { *object.as_raw().cast::<*const c_void>() };
+    let flags = GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+    matches!((at(vtable, flags), handle(flags)), (Ok(its), Ok(own)) if its == own)
 }
 
 /// Keeps the DLL loaded until the process ends. For whoever starts a thread: its last instructions are ours, and nobody can

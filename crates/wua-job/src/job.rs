@@ -1,7 +1,7 @@
 //! A job as its callers see it: how far it is, how it ended, and the wishes one can have.
 
 use std::fmt;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// methods may be called from any thread, also from inside callbacks, during the work and at any time after it.
 pub struct Job<K: JobKind> {
     pub(crate) shared: Arc<Shared<K>>,
+}
+
+/// A job that somebody looks at without keeping it, nor what its caller gave along.
+pub struct WeakJob<K: JobKind> {
+    shared: Weak<Shared<K>>,
+}
+
+impl<K: JobKind> WeakJob<K> {
+    /// The job, while somebody has it or its work goes on.
+    pub fn upgrade(&self) -> Option<Job<K>> {
+        self.shared.upgrade().map(|shared| Job { shared })
+    }
+}
+
+impl<K: JobKind> fmt::Debug for WeakJob<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WeakJob").field(&self.upgrade()).finish()
+    }
 }
 
 /// What [`Job::wait_change`] found.
@@ -198,6 +216,13 @@ impl<K: JobKind> Job<K> {
         CleanUp::Done
     }
 
+    /// The same job, for somebody who must not keep it.
+    pub fn downgrade(&self) -> WeakJob<K> {
+        WeakJob {
+            shared: Arc::downgrade(&self.shared),
+        }
+    }
+
     /// Whether both are the same job.
     pub fn same_job(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
@@ -289,6 +314,21 @@ mod tests {
         assert!(!matches!(job.shared.lock().callbacks, Callbacks::Released));
         drop(go);
         assert_eq!(job.clean_up(), CleanUp::Done);
+    }
+
+    #[test]
+    fn a_weak_job_keeps_nothing_of_one_that_is_over_and_given_away() {
+        let state: Arc<dyn std::any::Any + Send + Sync> = Arc::new(());
+        let builder = JobBuilder::<Search>::new(Uuid::nil(), Operation::Search, Arc::new([]))
+            .async_state(Some(Arc::clone(&state)));
+        let (job, feed, release) = builder.start().expect("no thread is needed");
+        release.release();
+        let weak = job.downgrade();
+        drop(job);
+        assert!(weak.upgrade().is_some_and(|job| !job.is_completed()));
+        drop(feed);
+        assert!(weak.upgrade().is_none());
+        assert_eq!(Arc::strong_count(&state), 1);
     }
 
     #[test]

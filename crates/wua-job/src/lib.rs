@@ -47,7 +47,7 @@ mod told;
 
 pub use error::JobError;
 pub use feed::JobFeed;
-pub use job::{Change, CleanUp, Job, LentCallback};
+pub use job::{Change, CleanUp, Job, LentCallback, WeakJob};
 pub use kind::{
     Download, DownloadJob, Installation, InstallationJob, JobKind, NoProgress, NoUpdateResult, Search,
     SearchJob,

@@ -10,19 +10,20 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use windows::Win32::Foundation::{DECIMAL, VARIANT_BOOL};
+use windows::Win32::Foundation::{DECIMAL, E_NOTIMPL, VARIANT_BOOL};
 use windows::Win32::System::Com::{
-    CLSCTX_INPROC_SERVER, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx,
+    CLSCTX_INPROC_SERVER, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx, DISPATCH_FLAGS, DISPPARAMS,
+    EXCEPINFO, IDispatch_Impl, ITypeInfo,
 };
 use windows::Win32::System::UpdateAgent::{
     ICategoryCollection, IInstallationBehavior, IInstallationCompletedCallback,
     IInstallationCompletedCallback_Impl, IInstallationCompletedCallbackArgs, IInstallationJob,
     IInstallationProgressChangedCallback, IInstallationProgressChangedCallback_Impl,
     IInstallationProgressChangedCallbackArgs, ISearchResult, IStringCollection, IUpdate, IUpdate5,
-    IUpdateCollection, IUpdateSearcher, IUpdateSession, UpdateSession,
+    IUpdateCollection, IUpdateCollection_Impl, IUpdateSearcher, IUpdateSession, UpdateSession,
 };
 use windows::Win32::System::Variant::{VARIANT, VT_DATE, VT_EMPTY};
-use windows_core::{BSTR, IUnknown, Interface, Ref, Result, implement};
+use windows_core::{BSTR, GUID, IUnknown, Interface, PCWSTR, Ref, Result, implement};
 
 fn main() {
     let wish = std::env::args().nth(1).unwrap_or_default();
@@ -313,6 +314,68 @@ impl IInstallationCompletedCallback_Impl for Completed_Impl {
     }
 }
 
+/// A collection of this program's own. It says of itself that it is windows-core's, as the library's own do.
+#[implement(IUpdateCollection)]
+struct Foreign;
+
+impl IDispatch_Impl for Foreign_Impl {
+    fn GetTypeInfoCount(&self) -> Result<u32> {
+        Err(E_NOTIMPL.into())
+    }
+    fn GetTypeInfo(&self, _: u32, _: u32) -> Result<ITypeInfo> {
+        Err(E_NOTIMPL.into())
+    }
+    fn GetIDsOfNames(&self, _: *const GUID, _: *const PCWSTR, _: u32, _: u32, _: *mut i32) -> Result<()> {
+        Err(E_NOTIMPL.into())
+    }
+    fn Invoke(
+        &self,
+        _: i32,
+        _: *const GUID,
+        _: u32,
+        _: DISPATCH_FLAGS,
+        _: *const DISPPARAMS,
+        _: *mut VARIANT,
+        _: *mut EXCEPINFO,
+        _: *mut u32,
+    ) -> Result<()> {
+        Err(E_NOTIMPL.into())
+    }
+}
+
+impl IUpdateCollection_Impl for Foreign_Impl {
+    fn get_Item(&self, _: i32) -> Result<IUpdate> {
+        Err(E_NOTIMPL.into())
+    }
+    fn put_Item(&self, _: i32, _: Ref<'_, IUpdate>) -> Result<()> {
+        Err(E_NOTIMPL.into())
+    }
+    fn _NewEnum(&self) -> Result<IUnknown> {
+        Err(E_NOTIMPL.into())
+    }
+    fn Count(&self) -> Result<i32> {
+        Err(E_NOTIMPL.into())
+    }
+    fn ReadOnly(&self) -> Result<VARIANT_BOOL> {
+        Err(E_NOTIMPL.into())
+    }
+    fn Add(&self, _: Ref<'_, IUpdate>) -> Result<i32> {
+        Err(E_NOTIMPL.into())
+    }
+    fn Clear(&self) -> Result<()> {
+        Err(E_NOTIMPL.into())
+    }
+    fn Copy(&self) -> Result<IUpdateCollection> {
+        Err(E_NOTIMPL.into())
+    }
+    fn Insert(&self, _: i32, _: Ref<'_, IUpdate>) -> Result<()> {
+        Err(E_NOTIMPL.into())
+    }
+    fn RemoveAt(&self, _: i32) -> Result<()> {
+        Err(E_NOTIMPL.into())
+    }
+}
+
 fn work(session: &IUpdateSession) -> Result<()> {
     // SAFETY: as above.
     let searcher = unsafe { session.CreateUpdateSearcher()? };
@@ -324,6 +387,11 @@ fn work(session: &IUpdateSession) -> Result<()> {
             one.AcceptEula()?;
         }
         let downloader = session.CreateUpdateDownloader()?;
+        let foreign: IUpdateCollection = Foreign.into();
+        let refused = downloader
+            .SetUpdates(&foreign)
+            .map_or_else(|error| error.code().0, |()| 0);
+        fact("foreign.Updates", code(refused));
         downloader.SetUpdates(&updates)?;
         let result = downloader.Download()?;
         fact("download.ResultCode", result.ResultCode()?.0);

@@ -74,8 +74,10 @@ pub struct Callback<R: Routine> {
 /// What a [`Landing`] does next; without anything to do it lets go of the routine.
 type Next<R> = Arc<Mutex<Option<Work<R>>>>;
 
+type Act<R> = dyn FnOnce(&Form<R>) -> Answer<HRESULT> + Send;
+
 /// What is done with a routine in its apartment.
-pub struct Work<R>(Box<dyn FnOnce(&Form<R>) -> Answer<HRESULT> + Send>);
+pub struct Work<R>(Box<Act<R>>);
 
 impl<R> std::fmt::Debug for Work<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -16,7 +16,7 @@ use wua_types::{
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, ours, request_abort, some};
+use super::{apartment, clean_up, end, index, request_abort, some};
 use crate::agent;
 use crate::api::{
     IDownloadCompletedCallback, IDownloadCompletedCallbackArgs, IDownloadCompletedCallbackArgs_Impl,
@@ -25,6 +25,7 @@ use crate::api::{
     IDownloadProgressChangedCallbackArgs_Impl, IDownloadResult, IDownloadResult_Impl, IUpdateCollection,
     IUpdateDownloadResult, IUpdateDownloadResult_Impl,
 };
+use crate::border;
 use crate::dispatch::scripted;
 use crate::fault::Answer;
 use crate::module::{self, Lease};
@@ -56,7 +57,7 @@ fn begin(
     let mut request = JobRequest::new(Operation::Download);
     request.is_forced = order.is_forced;
     request.client_application_id = order.client_application_id;
-    let job = agent::client()?.begin(Begin::<Download> {
+    let begin = Begin::<Download> {
         id: Uuid::new_v4(),
         request,
         updates: updates
@@ -65,7 +66,9 @@ fn begin(
             .collect(),
         observer: routines.watch(&place, progress_args),
         async_state: Some(Arc::new(state)),
-    })?;
+    };
+    let client = agent::client()?;
+    let job = apartment::pumping(|| client.begin(begin))??;
     let object = ComObject::new(DownloadJob {
         job,
         updates,
@@ -83,7 +86,7 @@ pub fn download(order: DownloadSnapshot) -> Answer<IDownloadResult> {
 
 /// `EndDownload` (rule R22).
 pub fn end_download(job: Option<&IDownloadJob>) -> Answer<IDownloadResult> {
-    let job: ComObject<DownloadJob> = ours(job)?;
+    let job: ComObject<DownloadJob> = border::ours(job, "job")?;
     Ok(Result::of(end(&job.job)?))
 }
 
@@ -116,7 +119,7 @@ impl IDownloadJob_Impl for DownloadJob_Impl {
     }
 
     fn get_progress(&self) -> Answer<IDownloadProgress> {
-        Ok(Progress::of(self.job.progress()))
+        Ok(Progress::of(self.job.progress()).into_interface())
     }
 
     fn request_abort(&self) -> Answer<()> {
@@ -135,12 +138,11 @@ pub struct Progress {
 scripted!(Progress_Impl => IDownloadProgress);
 
 impl Progress {
-    fn of(now: Snapshot<Download>) -> IDownloadProgress {
-        Self {
+    fn of(now: Snapshot<Download>) -> ComObject<Self> {
+        ComObject::new(Self {
             now,
             _lease: Lease::default(),
-        }
-        .into()
+        })
     }
 }
 
@@ -199,12 +201,8 @@ pub struct ProgressArgs {
 scripted!(ProgressArgs_Impl => IDownloadProgressChangedCallbackArgs);
 
 fn progress_args(now: &Snapshot<Download>) -> IDownloadProgressChangedCallbackArgs {
-    let progress = ComObject::new(Progress {
-        now: now.clone(),
-        _lease: Lease::default(),
-    });
     ProgressArgs {
-        progress,
+        progress: Progress::of(now.clone()),
         _lease: Lease::default(),
     }
     .into()

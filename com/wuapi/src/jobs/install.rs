@@ -1,14 +1,13 @@
 //! Installations and uninstallations.
 
-use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::{ComObject, IUnknown, implement};
 use wua_client::Begin;
-use wua_job::{Installation, Job, Snapshot};
+use wua_job::{Installation, Job, Snapshot, WeakJob};
 use wua_types::api::JobRequest;
 use wua_types::{
     HResult, InstallationResult, Operation, OperationResultCode, UpdateInstallationResult, UpdateOperation,
@@ -16,7 +15,7 @@ use wua_types::{
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, index, ours, request_abort, some};
+use super::{apartment, clean_up, end, index, request_abort, some};
 use crate::agent;
 use crate::api::{
     IInstallationCompletedCallback, IInstallationCompletedCallbackArgs,
@@ -26,23 +25,26 @@ use crate::api::{
     IInstallationResult, IInstallationResult_Impl, IUpdateCollection, IUpdateInstallationResult,
     IUpdateInstallationResult_Impl,
 };
+use crate::border;
 use crate::dispatch::scripted;
 use crate::fault::Answer;
 use crate::module::{self, Lease};
-use crate::objects::{InstallSnapshot, Update, UpdateCollection};
+use crate::objects::{InstallSnapshot, Update, UpdateCollection, lock};
 
-/// The job that an installer began last: a second one of its own is told apart from others' (rule R13).
+/// The job that an installer began last: a second one of its own is told apart from others' (rule R13). The installer does not keep
+/// it, as what a client gave along may hold the installer (rule R24).
 #[derive(Debug, Default)]
-pub struct OwnJob(Mutex<Option<Job<Installation>>>);
+pub struct OwnJob(Mutex<Option<WeakJob<Installation>>>);
 
 impl OwnJob {
     fn is_busy(&self) -> bool {
-        let job = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        job.as_ref().is_some_and(|job| !job.is_completed())
+        // It may be the last reference, so it goes after the lock.
+        let job = lock(&self.0).as_ref().and_then(WeakJob::upgrade);
+        job.is_some_and(|job| !job.is_completed())
     }
 
     fn set(&self, job: &Job<Installation>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(job.clone());
+        *lock(&self.0) = Some(job.downgrade());
     }
 }
 
@@ -79,7 +81,7 @@ fn begin(
     request.is_forced = order.options.is_forced;
     request.force_quiet = order.options.force_quiet;
     request.client_application_id = order.client_application_id;
-    let begun = agent::client()?.begin(Begin::<Installation> {
+    let begin = Begin::<Installation> {
         id: Uuid::new_v4(),
         request,
         updates: updates
@@ -88,8 +90,9 @@ fn begin(
             .collect(),
         observer: routines.watch(&place, progress_args),
         async_state: Some(Arc::new(state)),
-    });
-    let job = match begun {
+    };
+    let client = agent::client()?;
+    let job = match apartment::pumping(|| client.begin(begin))? {
         Err(error) if error.code() == HResult::WU_E_INSTALL_NOT_ALLOWED && own.is_busy() => {
             return Err(HResult::WU_E_OPERATIONINPROGRESS.into());
         }
@@ -117,7 +120,7 @@ pub fn end_installation(
     operation: UpdateOperation,
     job: Option<&IInstallationJob>,
 ) -> Answer<IInstallationResult> {
-    let job: ComObject<InstallationJob> = ours(job)?;
+    let job: ComObject<InstallationJob> = border::ours(job, "job")?;
     if job.operation != operation {
         return Err(HResult::WU_E_INVALID_OPERATION.into());
     }
@@ -154,7 +157,7 @@ impl IInstallationJob_Impl for InstallationJob_Impl {
     }
 
     fn get_progress(&self) -> Answer<IInstallationProgress> {
-        Ok(Progress::of(self.job.progress()))
+        Ok(Progress::of(self.job.progress()).into_interface())
     }
 
     fn request_abort(&self) -> Answer<()> {
@@ -173,12 +176,11 @@ pub struct Progress {
 scripted!(Progress_Impl => IInstallationProgress);
 
 impl Progress {
-    fn of(now: Snapshot<Installation>) -> IInstallationProgress {
-        Self {
+    fn of(now: Snapshot<Installation>) -> ComObject<Self> {
+        ComObject::new(Self {
             now,
             _lease: Lease::default(),
-        }
-        .into()
+        })
     }
 }
 
@@ -217,12 +219,8 @@ pub struct ProgressArgs {
 scripted!(ProgressArgs_Impl => IInstallationProgressChangedCallbackArgs);
 
 fn progress_args(now: &Snapshot<Installation>) -> IInstallationProgressChangedCallbackArgs {
-    let progress = ComObject::new(Progress {
-        now: now.clone(),
-        _lease: Lease::default(),
-    });
     ProgressArgs {
-        progress,
+        progress: Progress::of(now.clone()),
         _lease: Lease::default(),
     }
     .into()

@@ -14,11 +14,11 @@ pub use search::{begin_search, end_search, search};
 
 use std::sync::Arc;
 
-use windows_core::{ComObject, ComObjectInner, IUnknownImpl, Interface};
+use windows_core::ComObject;
 use wua_job::{CleanUp, Job, JobKind};
 use wua_types::HResult;
 
-use crate::fault::{Answer, Fault};
+use crate::fault::Answer;
 use crate::objects::Update;
 
 /// `EndX` (rule R22). A client's single-threaded apartment stays awake meanwhile, inside its routines, too.
@@ -60,15 +60,4 @@ fn some(updates: Vec<ComObject<Update>>) -> Answer<Vec<ComObject<Update>>> {
 /// A place of an update that a client asks for.
 fn index(given: i32) -> Answer<usize> {
     usize::try_from(given).map_err(|_| HResult::WU_E_INVALIDINDEX.into())
-}
-
-/// A job that a client gives back: it must be one that it got from here.
-fn ours<T, I>(given: Option<&I>) -> Answer<ComObject<T>>
-where
-    T: ComObjectInner,
-    T::Outer: IUnknownImpl<Impl = T> + 'static,
-    I: Interface,
-{
-    ComObject::cast_from(given.ok_or(HResult::E_POINTER)?)
-        .map_err(|_| Fault::new(HResult::E_INVALIDARG, "The job is not of this library"))
 }

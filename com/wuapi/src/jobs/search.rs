@@ -1,6 +1,6 @@
 //! Searches. The agent answers one in a single reply; the job around it, with its abort and its routine, is made here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use uuid::Uuid;
@@ -17,16 +17,17 @@ use wua_types::{
 
 use super::state::{AsyncState, state_of};
 use super::watcher::{Ended, Place, Routines};
-use super::{clean_up, end, ours, request_abort};
+use super::{clean_up, end, request_abort};
 use crate::agent;
 use crate::api::{
     ISearchCompletedCallback, ISearchCompletedCallbackArgs, ISearchCompletedCallbackArgs_Impl, ISearchJob,
     ISearchJob_Impl, ISearchResult,
 };
+use crate::border;
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
 use crate::module::{self, Lease};
-use crate::objects::{self, SearchSnapshot};
+use crate::objects::{self, SearchSnapshot, lock};
 
 /// What is searched for where a client says nothing (rule R50).
 const DEFAULT_CRITERIA: &str = "( IsInstalled = 0 and IsHidden = 0 )";
@@ -47,6 +48,9 @@ fn begin(
 ) -> Answer<ComObject<SearchJob>> {
     let state = AsyncState::keep(state)?;
     let routines = Routines::<ISearchCompletedCallback, _>::keep(None, on_completed)?;
+    if order.options.online {
+        objects::end_pending_registrations();
+    }
     // From here on there are threads of ours.
     module::stay()?;
     let client = agent::client()?;
@@ -81,7 +85,7 @@ pub fn search(order: SearchSnapshot) -> Answer<ISearchResult> {
 
 /// `EndSearch` (rule R22). A search that could not be run is an error of this call.
 pub fn end_search(job: Option<&ISearchJob>) -> Answer<ISearchResult> {
-    let job: ComObject<SearchJob> = ours(job)?;
+    let job: ComObject<SearchJob> = border::ours(job, "job")?;
     told(&*end(&job.job)?)
 }
 
@@ -102,21 +106,25 @@ struct Wish(Arc<Mutex<(bool, Option<Job<Download>>)>>);
 
 impl Wish {
     fn stop(&self) {
-        let (wished, refreshing) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *wished = true;
-        if let Some(job) = refreshing.take() {
+        // The job is told outside the lock: that asks the agent.
+        let refreshing = {
+            let mut wish = lock(&self.0);
+            wish.0 = true;
+            wish.1.take()
+        };
+        if let Some(job) = refreshing {
             // One that has ended meanwhile need not stop.
             let _ = job.request_abort();
         }
     }
 
     fn is_wished(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        lock(&self.0).0
     }
 
     fn refreshing(&self, job: &Job<Download>) {
         let wished = {
-            let mut wish = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut wish = lock(&self.0);
             wish.1 = Some(job.clone());
             wish.0
         };
@@ -180,7 +188,7 @@ fn find(client: &AgentClient, order: &SearchSnapshot, wish: &Wish) -> Answer<Sea
     Ok(found)
 }
 
-/// Where is searched (wua.md 2.17). The machine's package archives are what the default, and Windows Update's place, are here.
+/// Checks scope and server selection (wua.md 2.17). The machine's package archives are what the default, and Windows Update's place, are here.
 fn check(client: &AgentClient, order: &SearchSnapshot) -> Answer<()> {
     match order.options.search_scope {
         SearchScope::Default | SearchScope::MachineOnly | SearchScope::CurrentUserOnly => {}

@@ -71,7 +71,9 @@ struct Watcher<K: Ended, P: Routine, T: ComObjectInner> {
 /// The apartment of the job's thread.
 struct Apartment(Option<Multithreaded>);
 
-// SAFETY: it is empty until the first call, and all calls and the drop come on the job's own thread (the contract of JobObserver).
+// SAFETY: it is empty until the first call. All calls, and the drop after them, come on the job's own thread (the contract of
+// JobObserver). Where the job could not begin there was no call: then it is empty when it comes to whatever thread drops it, and is
+// filled and emptied there.
 unsafe impl Send for Apartment {}
 
 impl<K: Ended, P: Routine, T: ComObjectInner> Watcher<K, P, T> {

@@ -8,7 +8,7 @@ use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
 use windows_core::implement;
 use wua_client::{AgentClient, Begin, ClientError};
-use wua_job::{Installation, InstallationJob};
+use wua_job::{Download, DownloadJob};
 use wua_types::api::{Access, AutomaticUpdatesDocument, JobRequest};
 use wua_types::{AutomaticUpdatesNotificationLevel, HResult, Operation};
 
@@ -38,14 +38,14 @@ scripted!(AutomaticUpdates_Impl => IAutomaticUpdates2);
 
 /// Looks for updates, indexes fetched, as a job that nobody waits for. While one runs, another is the same (rule R48).
 fn detect() -> Answer<()> {
-    static DETECTING: Mutex<Option<InstallationJob>> = Mutex::new(None);
+    static DETECTING: Mutex<Option<DownloadJob>> = Mutex::new(None);
     let mut detecting = lock(&DETECTING);
     if detecting.as_ref().is_some_and(|job| !job.is_completed()) {
         return Ok(());
     }
     // The client follows the job with a thread of its own.
     module::stay()?;
-    let begin = Begin::<Installation> {
+    let begin = Begin::<Download> {
         id: Uuid::new_v4(),
         request: JobRequest::new(Operation::Search),
         updates: [].into(),

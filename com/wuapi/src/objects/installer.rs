@@ -1,6 +1,6 @@
 //! `UpdateInstaller`: what to install or remove, and how. The work itself is in `jobs`.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use windows::Win32::System::Com::ISupportErrorInfo;
 use windows::Win32::System::Variant::VARIANT;
@@ -56,7 +56,7 @@ pub struct InstallOptions {
 pub struct UpdateInstaller {
     client_id: ClientId,
     options: Mutex<InstallOptions>,
-    parent_window: Mutex<Option<Kept<IUnknown>>>,
+    parent_window: Mutex<Option<Arc<Kept<IUnknown>>>>,
     updates: Wanted,
     lockdown: Lockdown,
     own_job: jobs::OwnJob,
@@ -161,14 +161,16 @@ impl IUpdateInstaller_Impl for UpdateInstaller_Impl {
     }
 
     fn put_parent_window(&self, value: Option<&IUnknown>) -> Answer<()> {
-        let kept = value.map(Kept::new).transpose()?;
+        let kept = value.map(Kept::new).transpose()?.map(Arc::new);
         let before = std::mem::replace(&mut *lock(&self.parent_window), kept);
         drop(before);
         Ok(())
     }
 
     fn parent_window(&self) -> Answer<Option<IUnknown>> {
-        lock(&self.parent_window).as_ref().map(Kept::get).transpose()
+        // To get it may take messages, and so run anybody's code: outside the lock.
+        let kept = lock(&self.parent_window).clone();
+        kept.map(|kept| kept.get()).transpose()
     }
 
     fn updates(&self) -> Answer<Option<IUpdateCollection>> {

@@ -31,7 +31,7 @@ pub use installer::{InstallSnapshot, UpdateInstaller};
 pub use proxy::WebProxy;
 pub use search_result::SearchResult;
 pub use searcher::{SearchSnapshot, UpdateSearcher};
-pub use service_manager::UpdateServiceManager;
+pub use service_manager::{UpdateServiceManager, end_pending_registrations};
 pub use session::UpdateSession;
 pub use small::{DownloadContentCollection, InstallationBehavior, UpdateExceptionCollection, UpdateIdentity};
 pub use strings::StringCollection;

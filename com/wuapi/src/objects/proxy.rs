@@ -8,8 +8,9 @@ use windows_core::{BSTR, ComObject, IUnknown, implement};
 use wua_types::HResult;
 
 use crate::api::{IStringCollection, IUpdateLockdown, IUpdateLockdown_Impl, IWebProxy, IWebProxy_Impl};
+use crate::border;
 use crate::dispatch::scripted;
-use crate::fault::{Answer, Fault};
+use crate::fault::Answer;
 use crate::module::Lease;
 use crate::objects::lockdown::Lockdown;
 use crate::objects::{StringCollection, lock};
@@ -52,9 +53,7 @@ scripted!(WebProxy_Impl => IWebProxy);
 impl WebProxy {
     /// A copy of a proxy of ours that a client gives to a property: what becomes of the client's own does not matter any more.
     pub fn copy_of_client(given: Option<&IWebProxy>) -> Answer<ComObject<Self>> {
-        let given = given.ok_or(HResult::E_POINTER)?;
-        let given: ComObject<Self> = ComObject::cast_from(given)
-            .map_err(|_| Fault::new(HResult::E_INVALIDARG, "The web proxy is not of this library"))?;
+        let given: ComObject<Self> = border::ours(given, "web proxy")?;
         Ok(ComObject::new(Self {
             settings: Mutex::new(lock(&given.settings).clone()),
             lockdown: given.lockdown.passed_on(),

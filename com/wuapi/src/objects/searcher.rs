@@ -16,7 +16,7 @@ use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
 use crate::module::Lease;
 use crate::objects::client_id::ClientId;
-use crate::objects::{bstr, history, lock, service_manager};
+use crate::objects::{bstr, history, lock};
 use crate::{border, jobs};
 
 /// How a search is to be done: the searcher's properties, as they are when it begins.
@@ -85,14 +85,10 @@ impl UpdateSearcher {
 
     /// For a search that begins.
     fn snapshot(&self, criteria: &BSTR) -> SearchSnapshot {
-        let options = lock(&self.options).clone();
-        if options.online {
-            service_manager::end_pending_registrations();
-        }
         SearchSnapshot {
             criteria: criteria.to_string(),
             client_application_id: self.client_id.name(),
-            options,
+            options: lock(&self.options).clone(),
         }
     }
 

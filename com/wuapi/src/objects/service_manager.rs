@@ -33,19 +33,11 @@ const ALLOW_PENDING_REGISTRATION: i32 = 1;
 const ALLOW_ONLINE_REGISTRATION: i32 = 2;
 const REGISTER_SERVICE_WITH_AU: i32 = 4;
 
-/// What a client set by `SetOption`. Nothing here asks or warns, so nothing depends on it.
-#[derive(Debug, Default)]
-struct Options {
-    allowed_service_id: Option<Uuid>,
-    allow_warning_ui: bool,
-}
-
 /// The object.
 #[implement(IUpdateServiceManager2, IUpdateLockdown, ISupportErrorInfo)]
 #[derive(Debug, Default)]
 pub struct UpdateServiceManager {
     client_id: ClientId,
-    options: Mutex<Options>,
     lockdown: Lockdown,
     _lease: Lease,
 }
@@ -66,7 +58,7 @@ impl UpdateServiceManager {
 /// next search that goes online, and for no longer than this process runs, since no search here reaches a new service.
 static PENDING: Mutex<BTreeMap<Uuid, bool>> = Mutex::new(BTreeMap::new());
 
-/// What a search that goes online means for them: that was their chance.
+/// Called when a search goes online: pending registrations end then.
 pub fn end_pending_registrations() {
     lock(&PENDING).clear();
 }
@@ -211,26 +203,23 @@ impl IUpdateServiceManager_Impl for UpdateServiceManager_Impl {
         ))
     }
 
+    /// Nothing here asks or warns, so options are checked and have no effect.
     fn set_option(&self, option_name: &BSTR, option_value: &VARIANT) -> Answer<()> {
         self.lockdown.permits()?;
-        let wrong = || {
-            Fault::new(
-                HResult::E_INVALIDARG,
-                format!("`{option_name}` is no option, or has no such value"),
-            )
-        };
-        let mut options = lock(&self.options);
-        match option_name.to_string().as_str() {
+        let is_valid = match option_name.to_string().as_str() {
             "AllowedServiceID" => {
-                let text = value::text_of(option_value).ok_or_else(wrong)?;
-                options.allowed_service_id = Some(Uuid::parse_str(&text).map_err(|_| wrong())?);
+                value::text_of(option_value).is_some_and(|text| Uuid::parse_str(&text).is_ok())
             }
-            "AllowWarningUI" => {
-                options.allow_warning_ui = value::boolean_of(option_value).ok_or_else(wrong)?
-            }
-            _ => return Err(wrong()),
+            "AllowWarningUI" => value::boolean_of(option_value).is_some(),
+            _ => false,
+        };
+        if is_valid {
+            return Ok(());
         }
-        Ok(())
+        Err(Fault::new(
+            HResult::E_INVALIDARG,
+            format!("`{option_name}` is no option, or has no such value"),
+        ))
     }
 }
 

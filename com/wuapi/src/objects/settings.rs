@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::{Map, Value};
 use windows::Win32::System::Com::ISupportErrorInfo;
 use windows_core::implement;
-use wua_types::api::{Access, AutomaticUpdatesDocument, SettingOrigin};
+use wua_types::api::{Access, AutomaticUpdatesDocument, SettingDocument, SettingOrigin};
 use wua_types::{
     AutomaticUpdatesNotificationLevel, AutomaticUpdatesPermissionType,
     AutomaticUpdatesScheduledInstallationDay, AutomaticUpdatesUserType, HResult,
@@ -22,13 +22,20 @@ use crate::module::Lease;
 use crate::objects::lock;
 use crate::objects::lockdown::Lockdown;
 
+/// Whether the policy decides what this object has of the agent's settings: the level, or the day and hour.
+fn is_decided(settings: &[SettingDocument]) -> bool {
+    settings.iter().any(|setting| {
+        matches!(setting.key.as_str(), "level" | "windows") && setting.origin == SettingOrigin::Policy
+    })
+}
+
 /// The settings as they were read, and as the client wants them.
 #[derive(Debug)]
 struct State {
     read: AutomaticUpdatesDocument,
     wanted: AutomaticUpdatesDocument,
     is_owner: bool,
-    /// Whether the administrator's policy says anything that cannot be changed here.
+    /// Whether the administrator's policy decides anything that could be changed here.
     has_policy: bool,
 }
 
@@ -40,10 +47,7 @@ impl State {
             read: settings.automatic_updates,
             wanted: settings.automatic_updates,
             is_owner: client.system()?.access == Access::Owner,
-            has_policy: settings
-                .settings
-                .iter()
-                .any(|setting| setting.origin == SettingOrigin::Policy),
+            has_policy: is_decided(&settings.settings),
         })
     }
 
@@ -221,5 +225,26 @@ impl IAutomaticUpdatesSettings3_Impl for AutomaticUpdatesSettings_Impl {
 
     fn put_featured_updates_enabled(&self, _: bool) -> Answer<()> {
         Err(HResult::WU_E_NOT_SUPPORTED.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_policy_s_word_on_level_and_windows_decides_these_settings() {
+        let decides = |key: &str, origin| {
+            is_decided(&[SettingDocument {
+                key: key.into(),
+                value: Value::Null,
+                origin,
+            }])
+        };
+        assert!(decides("level", SettingOrigin::Policy));
+        assert!(decides("windows", SettingOrigin::Policy));
+        assert!(!decides("retries", SettingOrigin::Policy));
+        assert!(!decides("level", SettingOrigin::Settings));
+        assert!(!decides("windows", SettingOrigin::Default));
     }
 }

@@ -7,10 +7,10 @@ use windows_core::{BSTR, ComObject, IUnknown, implement};
 use wua_types::HResult;
 
 use crate::api::{IStringCollection, IStringCollection_Impl};
-use crate::border::is_null;
+use crate::border::{self, is_null};
 use crate::dispatch::scripted;
 use crate::enumerator::Enumerator;
-use crate::fault::{Answer, Fault};
+use crate::fault::Answer;
 use crate::module::Lease;
 use crate::objects::{lock, place};
 use crate::value::Text;
@@ -54,13 +54,7 @@ impl StringCollection {
 
     /// A collection of ours that a client gives; other implementations are refused.
     pub fn of_client(given: Option<&IStringCollection>) -> Answer<ComObject<Self>> {
-        let given = given.ok_or(HResult::E_POINTER)?;
-        ComObject::cast_from(given).map_err(|_| {
-            Fault::new(
-                HResult::E_INVALIDARG,
-                "The string collection is not of this library",
-            )
-        })
+        border::ours(given, "string collection")
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Text>) -> Answer<T>) -> Answer<T> {

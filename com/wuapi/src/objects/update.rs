@@ -21,6 +21,7 @@ use crate::api::{
     IUpdate2_Impl, IUpdate3_Impl, IUpdate4_Impl, IUpdate5, IUpdate5_Impl, IUpdateCollection,
     IUpdateDownloadContentCollection, IUpdateIdentity,
 };
+use crate::border;
 use crate::dispatch::scripted;
 use crate::fault::{Answer, Fault};
 use crate::module::Lease;
@@ -95,9 +96,7 @@ impl Update {
 
     /// An update of ours that a client gives; other implementations are refused.
     pub fn of_client(given: Option<&IUpdate>) -> Answer<ComObject<Self>> {
-        let given = given.ok_or(HResult::E_POINTER)?;
-        ComObject::cast_from(given)
-            .map_err(|_| Fault::new(HResult::E_INVALIDARG, "The update is not of this library"))
+        border::ours(given, "update")
     }
 
     /// The same update, as an object that is locked down gives it (rule R2).

@@ -7,9 +7,10 @@ use windows_core::{ComObject, IUnknown, implement};
 use wua_types::HResult;
 
 use crate::api::{IUpdate, IUpdate5, IUpdateCollection, IUpdateCollection_Impl};
+use crate::border;
 use crate::dispatch::scripted;
 use crate::enumerator::Enumerator;
-use crate::fault::{Answer, Fault};
+use crate::fault::Answer;
 use crate::module::Lease;
 use crate::objects::{Update, lock, place};
 
@@ -42,13 +43,7 @@ impl UpdateCollection {
 
     /// A collection of ours that a client gives; other implementations are refused.
     pub fn of_client(given: Option<&IUpdateCollection>) -> Answer<ComObject<Self>> {
-        let given = given.ok_or(HResult::E_POINTER)?;
-        ComObject::cast_from(given).map_err(|_| {
-            Fault::new(
-                HResult::E_INVALIDARG,
-                "The update collection is not of this library",
-            )
-        })
+        border::ours(given, "update collection")
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<ComObject<Update>>) -> Answer<T>) -> Answer<T> {

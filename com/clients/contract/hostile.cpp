@@ -178,10 +178,6 @@ TEST("hostile", an_agent_that_is_gone_for_good_is_given_up_after_a_minute) {
     // On the machine it went on, and history tells how.
     gate.open();
     CHECK(becomes(60'000, [] {
-        Com<IUpdateHistoryEntryCollection> entries;
-        Com<IUpdateHistoryEntry> newest;
-        MUST(searcher()->QueryHistory(0, 1, entries.out()));
-        MUST(entries->get_Item(0, newest.out()));
-        return number<OperationResultCode>(newest.get(), &IUpdateHistoryEntry::get_ResultCode) == orcSucceeded;
+        return number<OperationResultCode>(newest_entry().get(), &IUpdateHistoryEntry::get_ResultCode) == orcSucceeded;
     }));
 }

@@ -126,6 +126,23 @@ Gate::~Gate() { open(); }
 
 void Gate::open() { DeleteFileW(file(setting.machine + "/etc/wua/slow-gate").c_str()); }
 
+FetchGate::FetchGate() {
+    write(setting.machine + "/etc/wua/fetch-gate", "");
+    std::string methods = setting.layout.substr(0, setting.layout.rfind("/idl/")) + "/clients/contract/methods";
+    write(setting.machine + "/etc/apt/apt.conf.d/fetch-gate", ("Dir::Bin::Methods::copy \"" + methods + "/copy\";\n").c_str());
+}
+
+FetchGate::~FetchGate() {
+    for (auto left : {"/etc/apt/apt.conf.d/fetch-gate", "/etc/wua/fetch-gate", "/etc/wua/fetch-gate.met"})
+        DeleteFileW(file(setting.machine + left).c_str());
+}
+
+bool FetchGate::is_met() {
+    return becomes(30'000, [] {
+        return GetFileAttributesW(file(setting.machine + "/etc/wua/fetch-gate.met").c_str()) != INVALID_FILE_ATTRIBUTES;
+    });
+}
+
 Download::Download(size_t count) : updates(collection(pending(count))) {
     MUST(session()->CreateUpdateDownloader(front.out()));
     MUST(front->put_Updates(updates.get()));

@@ -103,6 +103,17 @@ public:
     void open();
 };
 
+// While there is one, whatever APT fetches for the machine has to wait.
+class FetchGate {
+public:
+    FetchGate();
+    ~FetchGate();
+    FetchGate(const FetchGate&) = delete;
+    FetchGate& operator=(const FetchGate&) = delete;
+    // Whether something waits here, or will before long.
+    bool is_met();
+};
+
 // The three families of jobs alike. `begin` starts work that ends by itself within seconds.
 struct Search {
     using Job = ISearchJob;

@@ -50,6 +50,29 @@ struct Seen {
     int outcome;
 };
 
+// Pattern 3 of published clients: begin, look how far it is until it is done, end.
+template <class Progress, class Family>
+void polled(Family family) {
+    Com<typename Family::Job> job;
+    MUST(family.begin(nullptr, Variant(), job.out()));
+    LONG last = 0;
+    bool done = false, falls = false;
+    CHECK(becomes(60'000, [&] {
+        done = truth(job.get(), &Family::Job::get_IsCompleted);
+        Com<Progress> now;
+        MUST(job->GetProgress(now.out()));
+        LONG percent = number<LONG>(now.get(), &Progress::get_PercentComplete);
+        falls |= percent < last;
+        last = percent;
+        return done;
+    }));
+    SAME(last, 100l);
+    CHECK(!falls);
+    Com<typename Family::Result> result;
+    MUST(family.end(job.get(), result.out()));
+    SAME(static_cast<int>(code_of(result)), static_cast<int>(orcSucceeded));
+}
+
 }  // namespace
 
 TEST("installing", progress_obeys_its_law) {
@@ -387,4 +410,33 @@ TEST("installing", a_job_s_updates_are_the_caller_s) {
     }
     Com<IInstallationResult> result;
     MUST(install.end(job.get(), result.out()));
+}
+
+TEST("installing", an_installation_may_be_polled_and_ended) { polled<IInstallationProgress>(Install(2)); }
+
+TEST("installing", a_download_may_be_polled_and_ended) { polled<IDownloadProgress>(Download(2)); }
+
+// Pattern 5: nobody listens, holds the job or ends it. It is done all the same, and history tells so, of this update alone if asked.
+TEST("installing", an_installation_that_nobody_holds_is_done) {
+    auto update = pending(1)[0];
+    auto newest = session().as<IUpdateSession3>();
+    Bstr criteria("UpdateID='" + text(object(update.get(), &IUpdate::get_Identity).get(), &IUpdateIdentity::get_UpdateID) + "'");
+    Com<IUpdateHistoryEntryCollection> entries;
+    auto installations = [&] {
+        int met = 0;
+        MUST(newest->QueryHistory(criteria, 0, 100, entries.out()));
+        for (auto& entry : items<IUpdateHistoryEntry, IUpdateHistoryEntryCollection>(entries.get())) {
+            SAME(text(entry.get(), &IUpdateHistoryEntry::get_Title), title(update.get()));
+            if (number<UpdateOperation>(entry.get(), &IUpdateHistoryEntry::get_Operation) != uoInstallation) continue;
+            met += number<OperationResultCode>(entry.get(), &IUpdateHistoryEntry::get_ResultCode) == orcSucceeded;
+        }
+        return met;
+    };
+    int before = installations();
+    {
+        Install install(ready({update}));
+        Com<IInstallationJob> job;
+        MUST(install.begin(nullptr, Variant(), job.out()));
+    }
+    CHECK(becomes(60'000, [&] { return installations() == before + 1; }));
 }

@@ -389,3 +389,52 @@ TEST("values", what_is_live_follows_and_what_is_of_the_search_stays) {
     MUST(again->get_Item(0, now.out()));
     CHECK(truth(now.get(), &IUpdate::get_IsInstalled));
 }
+
+TEST("values", updates_are_found_by_category_whatever_the_locale) {
+    auto made = session().as<IUpdateSession2>();
+    MUST(made->put_UserLocale(1031));
+    Com<IUpdateSearcher> search;
+    MUST(made->CreateUpdateSearcher(search.out()));
+    MUST(search->put_Online(VARIANT_FALSE));
+    std::map<std::string, LONG> expected;
+    auto all = items<IUpdate, IUpdateCollection>(found(L"IsInstalled=0").get());
+    for (auto& update : all)
+        for (auto& category : items<ICategory, ICategoryCollection>(object(update.get(), &IUpdate::get_Categories).get()))
+            ++expected[text(category.get(), &ICategory::get_CategoryID)];
+    CHECK(!expected.empty());
+    expected["7971f918-a847-4430-9279-4a52d1efe18d"] = 0;
+    for (auto& [id, count] : expected) {
+        Com<ISearchResult> result;
+        MUST(search->Search(Bstr("IsInstalled=0 and CategoryIDs contains '" + id + "'"), result.out()));
+        SAME(number<LONG>(object(result.get(), &ISearchResult::get_Updates).get(), &IUpdateCollection::get_Count), count);
+    }
+}
+
+// The archive is away: what is known already is found, and a warning says why there may be more.
+TEST("values", a_search_whose_archive_is_broken_finds_what_is_known_and_warns) {
+    struct Broken {
+        std::wstring path = file(setting.machine + "/srv/archive/dists"), away = path + L".away";
+        Broken() { CHECK(MoveFileW(path.c_str(), away.c_str())); }
+        ~Broken() { MoveFileW(away.c_str(), path.c_str()); }
+    };
+    LONG known = number<LONG>(found(L"IsInstalled=0").get(), &IUpdateCollection::get_Count);
+    CHECK(known > 0);
+    Com<ISearchResult> result;
+    {
+        Broken broken;
+        CODE(searcher()->Search(Bstr(L"IsInstalled=0"), result.out()), S_OK);
+    }
+    SAME(static_cast<int>(code_of(result)), static_cast<int>(orcSucceededWithErrors));
+    auto updates = object(result.get(), &ISearchResult::get_Updates);
+    SAME(number<LONG>(updates.get(), &IUpdateCollection::get_Count), known);
+    for (auto& update : items<IUpdate, IUpdateCollection>(updates.get())) CHECK(!title(update.get()).empty());
+    auto warnings = items<IUpdateException, IUpdateExceptionCollection>(object(result.get(), &ISearchResult::get_Warnings).get());
+    SAME(warnings.size(), static_cast<size_t>(1));
+    CHECK(FAILED(number<LONG>(warnings[0].get(), &IUpdateException::get_HResult)));
+    CHECK(!text(warnings[0].get(), &IUpdateException::get_Message).empty());
+    SAME(static_cast<int>(number<UpdateExceptionContext>(warnings[0].get(), &IUpdateException::get_Context)),
+         static_cast<int>(uecSearchIncomplete));
+    // With the archive, as before.
+    CODE(searcher()->Search(Bstr(L"IsInstalled=0"), result.out()), S_OK);
+    SAME(static_cast<int>(code_of(result)), static_cast<int>(orcSucceeded));
+}

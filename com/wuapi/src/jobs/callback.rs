@@ -75,7 +75,9 @@ pub struct Callback<R: Routine> {
 type Next<R> = Arc<Mutex<Option<Work<R>>>>;
 
 /// What is done with a routine in its apartment.
-pub struct Work<R>(Box<dyn FnOnce(&Form<R>) -> Answer<HRESULT> + Send>);
+pub struct Work<R>(Box<Call<R>>);
+
+type Call<R> = dyn FnOnce(&Form<R>) -> Answer<HRESULT> + Send;
 
 impl<R> std::fmt::Debug for Work<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

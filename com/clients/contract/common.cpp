@@ -62,6 +62,14 @@ Com<IUpdate> slow() {
     throw Failure{E_FAIL, "there is no slow update; the practice machine is made `--with slow`"};
 }
 
+Com<IUpdate> not_downloaded() {
+    auto all = items<IUpdate, IUpdateCollection>(found(L"IsInstalled=0 and IsHidden=0").get());
+    auto one = std::find_if(all.begin(), all.end(),
+                            [](auto& one) { return !is_slow(one) && !truth(one.get(), &IUpdate::get_IsDownloaded); });
+    if (one == all.end()) throw Failure{E_FAIL, "the practice machine has everything downloaded"};
+    return *one;
+}
+
 Com<IUpdateCollection> ready(const std::vector<Com<IUpdate>>& updates) {
     auto made = collection(updates);
     Com<IUpdateDownloader> downloader;
@@ -71,6 +79,14 @@ Com<IUpdateCollection> ready(const std::vector<Com<IUpdate>>& updates) {
     MUST(downloader->Download(result.out()));
     if (code_of(result) != orcSucceeded) throw Failure{E_FAIL, format("the download ended with %d", code_of(result))};
     return made;
+}
+
+Com<IUpdateHistoryEntry> newest_entry() {
+    Com<IUpdateHistoryEntryCollection> entries;
+    MUST(searcher()->QueryHistory(0, 1, entries.out()));
+    Com<IUpdateHistoryEntry> entry;
+    MUST(entries->get_Item(0, entry.out()));
+    return entry;
 }
 
 bool on_its_thread() {
@@ -109,6 +125,23 @@ Gate::Gate() {
 Gate::~Gate() { open(); }
 
 void Gate::open() { DeleteFileW(file(setting.machine + "/etc/wua/slow-gate").c_str()); }
+
+FetchGate::FetchGate() {
+    write(setting.machine + "/etc/wua/fetch-gate", "");
+    std::string methods = setting.layout.substr(0, setting.layout.rfind("/idl/")) + "/clients/contract/methods";
+    write(setting.machine + "/etc/apt/apt.conf.d/fetch-gate", ("Dir::Bin::Methods::copy \"" + methods + "/copy\";\n").c_str());
+}
+
+FetchGate::~FetchGate() {
+    for (auto left : {"/etc/apt/apt.conf.d/fetch-gate", "/etc/wua/fetch-gate", "/etc/wua/fetch-gate.met"})
+        DeleteFileW(file(setting.machine + left).c_str());
+}
+
+bool FetchGate::is_met() {
+    return becomes(30'000, [] {
+        return GetFileAttributesW(file(setting.machine + "/etc/wua/fetch-gate.met").c_str()) != INVALID_FILE_ATTRIBUTES;
+    });
+}
 
 Download::Download(size_t count) : updates(collection(pending(count))) {
     MUST(session()->CreateUpdateDownloader(front.out()));

@@ -73,7 +73,7 @@ void same(const T& said, const U& expected, const char* what, int line) {
 
 Com<IUpdateSession> session();
 Com<IUpdateSearcher> searcher();
-// One that has no indexes fetched: that takes a search most of its time.
+// A searcher that stays offline: fetching the indexes is what makes a search slow.
 Com<IUpdateSearcher> offline();
 Com<IUpdateCollection> found(const wchar_t* criteria);
 Com<IUpdateCollection> collection(const std::vector<Com<IUpdate>>& updates);
@@ -81,8 +81,12 @@ std::string title(IUpdate* update);
 // So many updates that are not installed, never the slow one; and the slow one, which is taken back first if it is installed.
 std::vector<Com<IUpdate>> pending(size_t count);
 Com<IUpdate> slow();
+// One that is neither installed nor downloaded.
+Com<IUpdate> not_downloaded();
 // The same, downloaded.
 Com<IUpdateCollection> ready(const std::vector<Com<IUpdate>>& updates);
+// What history tells of last.
+Com<IUpdateHistoryEntry> newest_entry();
 bool on_its_thread();
 // A file of the machine.
 std::wstring file(const std::string& linux_path);
@@ -100,6 +104,17 @@ public:
     Gate(const Gate&) = delete;
     Gate& operator=(const Gate&) = delete;
     void open();
+};
+
+// While there is one, whatever APT fetches for the machine has to wait.
+class FetchGate {
+public:
+    FetchGate();
+    ~FetchGate();
+    FetchGate(const FetchGate&) = delete;
+    FetchGate& operator=(const FetchGate&) = delete;
+    // Whether something waits here, or will before long.
+    bool is_met();
 };
 
 // The three families of jobs alike. `begin` starts work that ends by itself within seconds.

@@ -50,19 +50,43 @@ struct Seen {
     int outcome;
 };
 
+// Pattern 3 of published clients: begin, look how far it is until it is done, end.
+template <class Progress, class Family>
+void polled(Family family) {
+    Com<typename Family::Job> job;
+    MUST(family.begin(nullptr, Variant(), job.out()));
+    LONG last = 0;
+    bool done = false, falls = false;
+    CHECK(becomes(60'000, [&] {
+        done = truth(job.get(), &Family::Job::get_IsCompleted);
+        Com<Progress> now;
+        MUST(job->GetProgress(now.out()));
+        LONG percent = number<LONG>(now.get(), &Progress::get_PercentComplete);
+        falls |= percent < last;
+        last = percent;
+        return done;
+    }));
+    SAME(last, 100l);
+    CHECK(!falls);
+    Com<typename Family::Result> result;
+    MUST(family.end(job.get(), result.out()));
+    SAME(static_cast<int>(code_of(result)), static_cast<int>(orcSucceeded));
+}
+
 }  // namespace
 
 TEST("installing", progress_obeys_its_law) {
     Install install(4);
     std::vector<Seen> seen;
     std::vector<Com<IInstallationProgress>> kept;
+    // Told before BeginInstall has returned: in the multithreaded apartment nobody outside can tell that from right after.
     bool thread = true, early = false, overlaps = false;
     std::atomic<int> inside{0};
     Event returned;
     int completions = 0, after = 0;
     InstallProgressed progressed([&](IInstallationJob* job, IInstallationProgressChangedCallbackArgs* args) {
         overlaps |= ++inside > 1;
-        early |= !returned.is_set();
+        if (setting.apartment == Apartment::Single) early |= !returned.is_set();
         thread &= on_its_thread();
         after += completions;
         auto now = object(args, &IInstallationProgressChangedCallbackArgs::get_Progress);
@@ -341,10 +365,7 @@ TEST("installing", aborting_is_refused_where_nothing_could_be_stopped) {
 }
 
 TEST("installing", an_installation_does_not_download) {
-    auto all = items<IUpdate, IUpdateCollection>(found(L"IsInstalled=0").get());
-    auto absent = std::find_if(all.begin(), all.end(), [](auto& one) { return !truth(one.get(), &IUpdate::get_IsDownloaded); });
-    CHECK(absent != all.end());
-    Install install(collection({*absent}));
+    Install install(collection({not_downloaded()}));
     Com<IInstallationResult> result;
     CODE(install.front->Install(result.out()), S_OK);
     SAME(static_cast<int>(code_of(result)), static_cast<int>(orcFailed));
@@ -374,18 +395,7 @@ TEST("installing", what_was_not_installed_need_not_be_taken_back) {
     SAME(code_of_update(result.get(), 0), WU_S_ALREADY_UNINSTALLED);
 }
 
-TEST("installing", the_wizard_needs_a_desktop_and_commit_is_harmless) {
-    Install install(1);
-    Com<IInstallationResult> result;
-    CHECK(FAILED(install.front->RunWizard(Bstr(L""), result.out())));
-    CHECK(!result);
-    auto newest = install.front.as<IUpdateInstaller4>();
-    CHECK(newest);
-    CODE(newest->Commit(0), S_OK);
-    CODE(newest->Commit(1), E_INVALIDARG);
-}
-
-// The same object for one update, however it is come by, is not promised; its identity in jobs is: what was put comes back.
+// A job's Updates are the very objects that were put.
 TEST("installing", a_job_s_updates_are_the_caller_s) {
     Install install(2);
     Com<IInstallationJob> job;
@@ -400,4 +410,33 @@ TEST("installing", a_job_s_updates_are_the_caller_s) {
     }
     Com<IInstallationResult> result;
     MUST(install.end(job.get(), result.out()));
+}
+
+TEST("installing", an_installation_may_be_polled_and_ended) { polled<IInstallationProgress>(Install(2)); }
+
+TEST("installing", a_download_may_be_polled_and_ended) { polled<IDownloadProgress>(Download(2)); }
+
+// Pattern 5: nobody listens, holds the job or ends it. It is done all the same, and history tells so, of this update alone if asked.
+TEST("installing", an_installation_that_nobody_holds_is_done) {
+    auto update = pending(1)[0];
+    auto newest = session().as<IUpdateSession3>();
+    Bstr criteria("UpdateID='" + text(object(update.get(), &IUpdate::get_Identity).get(), &IUpdateIdentity::get_UpdateID) + "'");
+    Com<IUpdateHistoryEntryCollection> entries;
+    auto installations = [&] {
+        int met = 0;
+        MUST(newest->QueryHistory(criteria, 0, 100, entries.out()));
+        for (auto& entry : items<IUpdateHistoryEntry, IUpdateHistoryEntryCollection>(entries.get())) {
+            SAME(text(entry.get(), &IUpdateHistoryEntry::get_Title), title(update.get()));
+            if (number<UpdateOperation>(entry.get(), &IUpdateHistoryEntry::get_Operation) != uoInstallation) continue;
+            met += number<OperationResultCode>(entry.get(), &IUpdateHistoryEntry::get_ResultCode) == orcSucceeded;
+        }
+        return met;
+    };
+    int before = installations();
+    {
+        Install install(ready({update}));
+        Com<IInstallationJob> job;
+        MUST(install.begin(nullptr, Variant(), job.out()));
+    }
+    CHECK(becomes(60'000, [&] { return installations() == before + 1; }));
 }

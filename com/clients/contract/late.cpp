@@ -172,3 +172,27 @@ TEST("late", a_dispatch_callback_that_throws_changes_nothing) {
     SAME(calls, 1);
     SAME(callback.references(), 0ul);
 }
+
+// The IDL has defaults for RunWizard's title and AddScanPackageService's flags. A script leaves them away, or says nothing between commas.
+TEST("late", arguments_with_defaults_may_be_left_out) {
+    auto fails_with = [](IDispatch* object, const wchar_t* name, std::vector<VARIANT> reversed, HRESULT expected) {
+        Variant result;
+        EXCEPINFO exception{};
+        CODE(call(object, name, DISPATCH_METHOD, std::move(reversed), result, &exception), DISP_E_EXCEPTION);
+        HRESULT code = exception.scode;
+        forget(exception);
+        SAME(code, expected);
+    };
+    VARIANT nothing{};
+    nothing.vt = VT_ERROR;
+    nothing.scode = DISP_E_PARAMNOTFOUND;
+    Com<IUpdateInstaller> installer;
+    MUST(session()->CreateUpdateInstaller(installer.out()));
+    fails_with(installer.get(), L"RunWizard", {}, WU_E_NO_UPDATE);
+    fails_with(installer.get(), L"RunWizard", {nothing}, WU_E_NO_UPDATE);
+    auto manager = create<IUpdateServiceManager>(__uuidof(UpdateServiceManager));
+    Variant name(L"offline"), there(file(setting.layout).c_str()), wrong(2l);
+    fails_with(manager.get(), L"AddScanPackageService", {there, name}, TRUST_E_NOSIGNATURE);
+    fails_with(manager.get(), L"AddScanPackageService", {nothing, there, name}, TRUST_E_NOSIGNATURE);
+    fails_with(manager.get(), L"AddScanPackageService", {wrong, there, name}, E_INVALIDARG);
+}

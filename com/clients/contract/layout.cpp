@@ -12,15 +12,23 @@ struct Row {
     unsigned dispid;
 };
 
-std::vector<Row> layout() {
-    std::ifstream in(utf8(file(setting.layout).c_str()));
+// The rows of a table, without its heads.
+std::vector<std::vector<std::string>> table(const std::string& path) {
+    std::ifstream in(utf8(file(path).c_str()));
     std::string line, cell;
     std::getline(in, line);
-    std::vector<Row> rows;
+    std::vector<std::vector<std::string>> rows;
     while (std::getline(in, line)) {
         std::istringstream cells(line);
-        std::vector<std::string> made;
-        while (std::getline(cells, cell, '\t')) made.push_back(cell);
+        rows.emplace_back();
+        while (std::getline(cells, cell, '\t')) rows.back().push_back(cell);
+    }
+    return rows;
+}
+
+std::vector<Row> layout() {
+    std::vector<Row> rows;
+    for (auto& made : table(setting.layout)) {
         Row row{made[0], made[1], made[2], made[5], made[6], made[7], -1, 0};
         if (row.member != "-") {
             row.slot = std::stoi(made[3]);
@@ -53,6 +61,20 @@ Com<ITypeInfo> info_of(ITypeLib* library, const std::string& iid) {
     Com<ITypeInfo> vtable;
     MUST(made->GetRefTypeInfo(other, vtable.out()));
     return vtable;
+}
+
+// What tells an object from its neighbours: its texts, if it is a list of such, or else what it is and how many are in it.
+std::string contents(const Com<IDispatch>& object) {
+    if (!object) return "NULL";
+    Com<ITypeInfo> info;
+    MUST(object->GetTypeInfo(0, 0, info.out()));
+    Bstr name;
+    MUST(info->GetDocumentation(MEMBERID_NIL, name.out(), nullptr, nullptr, nullptr));
+    std::string made = name.text();
+    if (auto list = object.as<IStringCollection>())
+        for (auto& one : strings(list.get())) made += " `" + one + "`";
+    if (auto list = object.as<IUpdateCollection>()) made += format(" %ld", number<LONG>(list.get(), &IUpdateCollection::get_Count));
+    return made;
 }
 
 const std::map<std::string, INVOKEKIND> KINDS{{"get", INVOKE_PROPERTYGET}, {"put", INVOKE_PROPERTYPUT},
@@ -133,15 +155,40 @@ TEST("layout", getters_by_slot_and_by_dispid_agree) {
             case VT_DATE: agree = *reinterpret_cast<DATE*>(raw) == late->date; break;
             case VT_DECIMAL: agree = reinterpret_cast<DECIMAL*>(raw)->Lo64 == late->decVal.Lo64; break;
             case VT_DISPATCH: {
-                auto early = Com<IUnknown>::own(*reinterpret_cast<IUnknown**>(raw));
-                agree = !early == !late->pdispVal;
+                auto early = Com<IDispatch>::own(*reinterpret_cast<IDispatch**>(raw));
+                agree = contents(early) == contents(late->pdispVal);
                 break;
             }
-            case VT_EMPTY: agree = true; break;
+            case VT_EMPTY: agree = reinterpret_cast<VARIANT*>(raw)->vt == VT_EMPTY; break;
             default: throw Failure{E_FAIL, format("%s is of type %d", row.member.c_str(), late->vt)};
         }
         if (!agree) throw Failure{E_FAIL, row.member + " differs"};
         ++compared;
     }
     SAME(compared, static_cast<size_t>(49));
+}
+
+TEST("layout", every_class_of_the_table_is_registered_by_both_names_and_has_its_interfaces) {
+    std::map<std::string, std::string> iids;
+    for (const Row& row : layout()) iids[row.interface_] = row.iid;
+    std::set<std::string> classes;
+    size_t interfaces = 0;
+    auto rows = table(setting.layout.substr(0, setting.layout.rfind('/')) + "/classes.tsv");
+    for (auto& row : rows) {
+        CLSID expected, said;
+        IID iid;
+        MUST(CLSIDFromString(Bstr("{" + row[1] + "}"), &expected));
+        MUST(IIDFromString(Bstr("{" + iids.at(row[3]) + "}"), &iid));
+        for (auto& name : {row[2], row[2] + ".1"}) {
+            CODE(CLSIDFromProgID(Bstr(name), &said), S_OK);
+            if (said != expected) throw Failure{E_FAIL, name + " is another class"};
+        }
+        Com<IUnknown> made;
+        HRESULT code = CoCreateInstance(expected, nullptr, CLSCTX_INPROC_SERVER, iid, reinterpret_cast<void**>(made.out()));
+        if (FAILED(code)) throw Failure{code, row[0] + " as " + row[3] + ": " + hex(code)};
+        classes.insert(row[0]);
+        ++interfaces;
+    }
+    SAME(classes.size(), static_cast<size_t>(12));
+    SAME(interfaces, static_cast<size_t>(26));
 }

@@ -174,6 +174,9 @@ fn find(client: &AgentClient, order: &SearchSnapshot, wish: &Wish) -> Answer<Sea
     } else {
         None
     };
+    if wish.is_wished() {
+        return Ok(aborted());
+    }
     let mut found = client.search(criteria)?;
     if order.options.search_scope == SearchScope::CurrentUserOnly {
         // All updates here are the machine's (`PerUser` is FALSE).

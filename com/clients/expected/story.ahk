@@ -1,6 +1,6 @@
 end=good
 search.AsyncState=state
-search.Updates.Count=10
+search.Updates.Count=11
 download.ResultCode=2
 download.HResult=0x00000000
 download.progress.Falls=0

@@ -1,5 +1,5 @@
 end=good
-search.Updates.Count=10
+search.Updates.Count=11
 download.ResultCode=2
 download.HResult=0x00000000
 install.InTime=1

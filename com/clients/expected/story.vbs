@@ -1,5 +1,5 @@
 end=good
-search.Updates.Count=10
+search.Updates.Count=11
 synchronous.download.ResultCode=2
 synchronous.download.HResult=0x00000000
 download.ResultCode=2

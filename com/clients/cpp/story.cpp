@@ -39,8 +39,8 @@ struct Watch {
         fact(at + ".progress.Falls", falls);
         fact(at + ".progress.OutOfRange", outside);
         fact(at + ".progress.AfterCompletion", late);
-        fact(at + ".progress.OnItsThread", thread);
         if (to_the_end) {
+            fact(at + ".progress.OnItsThread", thread);
             fact(at + ".progress.OneEach", calls >= count);
             fact(at + ".progress.Last", last);
         }

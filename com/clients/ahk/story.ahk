@@ -22,6 +22,8 @@ Fact(key, value) {
 ; Automation's True is -1.
 Truth(value) => value ? 1 : 0
 Code(number) => Format("0x{:08X}", number & 0xFFFFFFFF)
+; Of a failing call; it stands in the message.
+CodeOf(thrown) => RegExMatch(thrown.Message, "i)0x[0-9a-f]{8}", &code) ? code[] : thrown.Message
 IdOf(update) => StrLower(update.Identity.UpdateID)
 
 ; Waits as programs with windows do: messages are worked off meanwhile.
@@ -43,13 +45,13 @@ Joined(collection, say := (one) => one) {
 }
 Names(categories) => Joined(categories, (one) => one.Name)
 
-; Seconds since 1970, rounded; nothing where there is no date. A date is kept as it came: the bits of a DOUBLE.
+; Seconds since 1970; nothing where there is no date. AutoHotkey makes texts of dates, in the user's own way of writing them.
 Seconds(moment) {
     if moment = ""
         return ""
-    days := Buffer(8)
-    NumPut("Int64", ComObjValue(moment), days)
-    return Round((NumGet(days, "Double") - 25569) * 86400)
+    if DllCall("oleaut32\VarDateFromStr", "WStr", moment, "UInt", 0x400, "UInt", 0, "Double*", &days := 0)
+        throw Error("no date: " moment)
+    return Round((days - 25569) * 86400)
 }
 
 ; NULL is an empty text or an object that points nowhere.
@@ -123,8 +125,8 @@ class Watch {
         try {
             job.RequestAbort()
             this.asked := Code(0)
-        } catch OSError as thrown
-            this.asked := Code(thrown.Number)
+        } catch as thrown
+            this.asked := CodeOf(thrown)
         if this.gate
             FileDelete this.gate
     }
@@ -261,7 +263,7 @@ Work() {
         searcher.QueryHistory(0, 0)
         Fact "fails.History", "no failure"
     } catch as thrown {
-        Fact "fails.History", thrown is OSError ? Code(thrown.Number) : Type(thrown)
+        Fact "fails.History", CodeOf(thrown)
     }
 }
 

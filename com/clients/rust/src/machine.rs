@@ -6,7 +6,7 @@ use windows::Win32::System::UpdateAgent::{
     IUpdateHistoryEntry2, IUpdateSearcher, IUpdateService2, IUpdateServiceManager2, IWindowsUpdateAgentInfo,
     SystemInformation, UpdateServiceManager, WindowsUpdateAgentInfo,
 };
-use windows::Win32::System::Variant::{VARIANT, VT_BSTR};
+use windows::Win32::System::Variant::{VARIANT, VT_BSTR, VT_I4};
 use windows_core::{GUID, Interface, Result};
 
 use crate::{categories, code, fact, seconds, seconds_if_any, strings, truth};
@@ -74,6 +74,19 @@ pub fn services() -> Result<()> {
     Ok(())
 }
 
+/// A number or text. The crate's own conversions call what Wine does not have.
+fn text(value: &VARIANT) -> String {
+    // SAFETY: the tag says which is the union's member.
+    unsafe {
+        let fields = &value.Anonymous.Anonymous.Anonymous;
+        match value.vt() {
+            VT_I4 => fields.lVal.to_string(),
+            VT_BSTR => fields.bstrVal.to_string(),
+            other => panic!("a value is of type {other:?}"),
+        }
+    }
+}
+
 pub fn settings() -> Result<()> {
     let automatic: IAutomaticUpdates2 = create(&AutomaticUpdates)?;
     let system: ISystemInformation = create(&SystemInformation)?;
@@ -113,16 +126,12 @@ pub fn settings() -> Result<()> {
         fact("results.LastInstallationSuccessDate", seconds_if_any(&installed));
         fact("system.RebootRequired", truth(system.RebootRequired()?));
         fact("system.OemHardwareSupportLink", system.OemHardwareSupportLink()?);
-        for name in ["ApiMajorVersion", "ApiMinorVersion"] {
-            let number = agent.GetInfo(&VARIANT::from(name))?;
-            fact(format!("agent.{name}"), i32::try_from(&number)?);
+        for name in ["ApiMajorVersion", "ApiMinorVersion", "ProductVersionString"] {
+            fact(
+                format!("agent.{name}"),
+                text(&agent.GetInfo(&VARIANT::from(name))?),
+            );
         }
-        let version = agent.GetInfo(&VARIANT::from("ProductVersionString"))?;
-        assert_eq!(version.vt(), VT_BSTR, "the version is a text");
-        fact(
-            "agent.ProductVersionString",
-            &*version.Anonymous.Anonymous.Anonymous.bstrVal,
-        );
     }
     Ok(())
 }

@@ -102,9 +102,10 @@ class Watch {
     late := 0
     completions := 0
     asked := ""
-    ; `gate` is the file to be removed once the job was asked to stop; `goes on` where it is not to stop.
-    __New(updates, gate := "goes on") {
+    ; `gate` is a file to be removed once the job was asked to stop.
+    __New(updates, stops := false, gate := "") {
         this.count := updates.Count
+        this.stops := stops
         this.gate := gate
     }
     is_inside(percent) => percent >= 0 && percent <= 100
@@ -120,7 +121,7 @@ class Watch {
         now.GetUpdateResult(index)
         if this.completions
             this.late += 1
-        if this.gate = "goes on" || this.asked
+        if !this.stops || this.asked
             return
         try {
             job.RequestAbort()
@@ -137,7 +138,7 @@ class Watch {
         Fact what ".progress.Falls", this.falls
         Fact what ".progress.OutOfRange", this.outside
         Fact what ".progress.AfterCompletion", this.late
-        if this.gate = "goes on" {
+        if !this.stops {
             Fact what ".progress.OneEach", Truth(this.calls >= this.count)
             Fact what ".progress.Last", this.last
         }
@@ -203,11 +204,11 @@ Abort(gate) {
         else
             updates.Add(update)
     }
-    seen := Watch(updates, "")
+    seen := Watch(updates, true)
     Fact "abort.download.Consistent", Consistent(Download(updates, seen), updates)
     Fact "abort.download.RequestAbort", seen.asked
     Fact "abort.again.ResultCode", Download(updates, Watch(updates)).ResultCode
-    seen := Watch(updates, gate)
+    seen := Watch(updates, true, gate)
     Results "abort.install", Install(updates, seen), updates
     Fact "abort.install.RequestAbort", seen.asked
     seen.print("abort.install")
@@ -297,6 +298,9 @@ Machine() {
     Fact "service.Count", services.Count
     automatic := ComObject("Microsoft.Update.AutoUpdate")
     Fact "automatic.ServiceEnabled", Truth(automatic.ServiceEnabled)
+    settings := automatic.Settings
+    settings.ScheduledInstallationTime := 6
+    settings.Save()
     for member in ["NotificationLevel", "ScheduledInstallationDay", "ScheduledInstallationTime"]
         Fact "settings." member, automatic.Settings.%member%
     for member in ["ReadOnly", "Required", "IncludeRecommendedUpdates", "NonAdministratorsElevated", "FeaturedUpdatesEnabled"]

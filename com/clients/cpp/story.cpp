@@ -211,6 +211,12 @@ void print_machine() {
                 create<IWindowsUpdateAgentInfo>(__uuidof(WindowsUpdateAgentInfo)).get());
 }
 
+void put_hour(LONG hour) {
+    auto settings = object(create<IAutomaticUpdates>(__uuidof(AutomaticUpdates)).get(), &IAutomaticUpdates::get_Settings);
+    MUST(settings->put_ScheduledInstallationTime(hour));
+    MUST(settings->Save());
+}
+
 void walk() {
     auto session = new_session();
     auto searcher = new_searcher(session.get());
@@ -251,6 +257,7 @@ void work() {
     fact("uninstall.Title", text(back->get(), &IUpdate::get_Title));
     install(session.get(), one_of(back->get()).get(), Way::Uninstall);
     print_history(searcher.get());
+    put_hour(6);
     print_machine();
 }
 

@@ -25,3 +25,4 @@ uninstall.RebootRequired=0
 history.0.ClientApplicationID=story.ahk
 history.0.Operation=2
 fails.History=0x80240007
+settings.ScheduledInstallationTime=6

@@ -41,3 +41,4 @@ uninstall.progress.OutOfRange=0
 uninstall.progress.AfterCompletion=0
 uninstall.progress.OnItsThread=1
 uninstall.BusyMeanwhile=1
+settings.ScheduledInstallationTime=6

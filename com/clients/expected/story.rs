@@ -28,3 +28,4 @@ uninstall.progress.Last=100
 uninstall.Completions=1
 history.0.ClientApplicationID=story.rs
 history.0.Operation=2
+settings.ScheduledInstallationTime=6

@@ -36,3 +36,4 @@ uninstall.Completions=1
 history.0.ClientApplicationID=story.vbs
 history.0.Operation=2
 history.1.Operation=1
+settings.ScheduledInstallationTime=6

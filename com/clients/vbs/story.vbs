@@ -425,6 +425,9 @@ Sub Work()
     Set automatic = CreateObject("Microsoft.Update.AutoUpdate")
     Fact "automatic.ServiceEnabled", automatic.ServiceEnabled
     Set settings = automatic.Settings
+    settings.ScheduledInstallationTime = 6
+    settings.Save
+    Set settings = automatic.Settings
     Fact "settings.NotificationLevel", settings.NotificationLevel
     Fact "settings.ReadOnly", settings.ReadOnly
     Fact "settings.Required", settings.Required

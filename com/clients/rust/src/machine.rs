@@ -87,6 +87,7 @@ fn text(value: &VARIANT) -> String {
     }
 }
 
+/// Changes the hour of automatic updates, and tells what holds then.
 pub fn settings() -> Result<()> {
     let automatic: IAutomaticUpdates2 = create(&AutomaticUpdates)?;
     let system: ISystemInformation = create(&SystemInformation)?;
@@ -94,6 +95,9 @@ pub fn settings() -> Result<()> {
     // SAFETY: the objects are live, and so is what they give.
     unsafe {
         fact("automatic.ServiceEnabled", truth(automatic.ServiceEnabled()?));
+        let settings = automatic.Settings()?;
+        settings.SetScheduledInstallationTime(6)?;
+        settings.Save()?;
         let settings: IAutomaticUpdatesSettings3 = automatic.Settings()?.cast()?;
         let told = |member: &str, value: &dyn std::fmt::Display| fact(format!("settings.{member}"), value);
         told("NotificationLevel", &settings.NotificationLevel()?.0);

@@ -1,8 +1,8 @@
 ; A client with a message loop, AutoHotkey v2: late-bound calls, plain functions as callbacks, which arrive between its messages.
 ; Prints facts; only the last line, `end=good`, says that the story was told to its end.
 ;
-;     AutoHotkeyV2.exe /ErrorStdOut story.ahk work         the whole story
-;     AutoHotkeyV2.exe /ErrorStdOut story.ahk abort GATE   asks a download and an installation to stop, and then removes the file GATE
+;     AutoHotkeyV2.exe story.ahk work         the whole story
+;     AutoHotkeyV2.exe story.ahk abort GATE   asks a download and an installation to stop, and then removes the file GATE
 #Requires AutoHotkey v2.0
 #SingleInstance Off
 #NoTrayIcon

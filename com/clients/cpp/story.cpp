@@ -1,9 +1,10 @@
 // A client as administrators' tools are: it searches, accepts licences, downloads, installs, looks at the history and takes one
 // update back. All that it is told goes to its output as facts (`KEY=VALUE`), for comparison with what `wua` says of the machine.
 //
-//     story mta|sta walk [CRITERIA]   every property of every update, category, history entry, service and setting
-//     story mta|sta work              the whole story; changes the machine
-//     story mta|sta abort             asks a download and an installation to stop from their first progress callbacks
+//     story mta|sta walk         every property of every update, category, history entry, service and setting
+//     story mta|sta work         the whole story; changes the machine
+//     story mta|sta abort GATE   asks a download and an installation to stop from their first progress callbacks, and then removes
+//                                the file GATE, for which the update in work waits
 
 #include "walk.h"
 
@@ -38,8 +39,8 @@ struct Watch {
         fact(at + ".progress.Falls", falls);
         fact(at + ".progress.OutOfRange", outside);
         fact(at + ".progress.AfterCompletion", late);
-        fact(at + ".progress.OnItsThread", thread);
         if (to_the_end) {
+            fact(at + ".progress.OnItsThread", thread);
             fact(at + ".progress.OneEach", calls >= count);
             fact(at + ".progress.Last", last);
         }
@@ -210,11 +211,17 @@ void print_machine() {
                 create<IWindowsUpdateAgentInfo>(__uuidof(WindowsUpdateAgentInfo)).get());
 }
 
-void walk(const wchar_t* criteria) {
+void put_hour(LONG hour) {
+    auto settings = object(create<IAutomaticUpdates>(__uuidof(AutomaticUpdates)).get(), &IAutomaticUpdates::get_Settings);
+    MUST(settings->put_ScheduledInstallationTime(hour));
+    MUST(settings->Save());
+}
+
+void walk() {
     auto session = new_session();
     auto searcher = new_searcher(session.get());
     Com<ISearchResult> result;
-    MUST(searcher->Search(Bstr(criteria), result.out()));
+    MUST(searcher->Search(Bstr(L"IsInstalled=0 and IsHidden=0"), result.out()));
     walk_search_result(result.get());
     print_history(searcher.get());
     print_machine();
@@ -250,21 +257,41 @@ void work() {
     fact("uninstall.Title", text(back->get(), &IUpdate::get_Title));
     install(session.get(), one_of(back->get()).get(), Way::Uninstall);
     print_history(searcher.get());
+    put_hour(6);
     print_machine();
 }
 
-void abort_both() {
+// A download of so little may well be done before it could be stopped, and so may single updates: all succeeded, or aborted it is.
+bool is_consistent(IDownloadResult* result, IUpdateCollection* updates) {
+    bool all = true;
+    LONG index = 0;
+    for (auto& update : items<IUpdate, IUpdateCollection>(updates)) {
+        Com<IUpdateDownloadResult> one;
+        MUST(result->GetUpdateResult(index++, one.out()));
+        auto code = number<OperationResultCode>(one.get(), &IUpdateDownloadResult::get_ResultCode);
+        if (code != orcAborted && (code != orcSucceeded || !truth(update.get(), &IUpdate::get_IsDownloaded))) return false;
+        all &= code == orcSucceeded;
+    }
+    return number<OperationResultCode>(result, &IDownloadResult::get_ResultCode) == (all ? orcSucceeded : orcAborted);
+}
+
+void abort_both(const Bstr& gate) {
     auto session = new_session();
     auto searcher = new_searcher(session.get());
-    auto updates = found(searcher.get(), L"IsInstalled=0 and IsHidden=0");
-    for (auto& update : items<IUpdate, IUpdateCollection>(updates.get())) MUST(update->AcceptEula());
+    auto updates = create<IUpdateCollection>(__uuidof(UpdateCollection));
+    for (auto& update : items<IUpdate, IUpdateCollection>(found(searcher.get(), L"IsInstalled=0 and IsHidden=0").get())) {
+        MUST(update->AcceptEula());
+        // The one that waits goes first.
+        if (text(update.get(), &IUpdate::get_Title).find("docfinder") == 0) MUST(updates->Insert(0, update.get()));
+        else MUST(updates->Add(update.get(), nullptr));
+    }
     {
         Com<IUpdateDownloader> downloader;
         MUST(session->CreateUpdateDownloader(downloader.out()));
         MUST(downloader->put_Updates(updates.get()));
         HRESULT asked = E_PENDING;
         DownloadProgressed progressed([&](IDownloadJob* job, IDownloadProgressChangedCallbackArgs*) {
-            asked = job->RequestAbort();
+            if (asked == E_PENDING) asked = job->RequestAbort();
             return S_OK;
         });
         Com<IDownloadJob> job;
@@ -272,7 +299,7 @@ void abort_both() {
         Com<IDownloadResult> result;
         MUST(downloader->EndDownload(job.get(), result.out()));
         fact("abort.download.RequestAbort", hex(asked));
-        fact("abort.download.ResultCode", number<OperationResultCode>(result.get(), &IDownloadResult::get_ResultCode));
+        fact("abort.download.Consistent", is_consistent(result.get(), updates.get()));
     }
     Com<IUpdateDownloader> downloader;
     MUST(session->CreateUpdateDownloader(downloader.out()));
@@ -290,9 +317,12 @@ void abort_both() {
     Event done;
     InstallProgressed progressed([&](IInstallationJob* job, IInstallationProgressChangedCallbackArgs* args) {
         auto now = object(args, &IInstallationProgressChangedCallbackArgs::get_Progress);
-        watch.progressed(number<LONG>(now.get(), &IInstallationProgress::get_CurrentUpdateIndex), 0,
+        watch.progressed(number<LONG>(now.get(), &IInstallationProgress::get_CurrentUpdateIndex),
+                         number<LONG>(now.get(), &IInstallationProgress::get_CurrentUpdatePercentComplete),
                          number<LONG>(now.get(), &IInstallationProgress::get_PercentComplete));
-        if (asked == E_PENDING) asked = job->RequestAbort();
+        if (asked != E_PENDING) return S_OK;
+        asked = job->RequestAbort();
+        if (!DeleteFileW(gate)) throw Failure{E_UNEXPECTED, "there is no gate"};
         return S_OK;
     });
     InstallCompleted completed([&](IInstallationJob*, IInstallationCompletedCallbackArgs*) {
@@ -305,10 +335,8 @@ void abort_both() {
     if (!done.wait_for(120'000, apartment)) throw Failure{E_PENDING, "the aborted installation did not complete"};
     Com<IInstallationResult> result;
     MUST(installer->EndInstall(job.get(), result.out()));
-    // Once the packages are handed over it is too late, which the request says.
-    OperationResultCode ended = number<OperationResultCode>(result.get(), &IInstallationResult::get_ResultCode);
-    fact("abort.install.Consistent", (asked == S_OK && (ended == orcAborted || ended == orcSucceeded)) ||
-                                         (asked == WU_E_COULDNOTCANCEL && ended == orcSucceeded));
+    MUST(job->CleanUp());
+    fact("abort.install.RequestAbort", hex(asked));
     print_installation("abort.install", result.get(), updates.get());
     watch.print("abort.install", false);
 }
@@ -317,14 +345,14 @@ void abort_both() {
 
 int main(int count, char** words) {
     try {
-        if (count < 3) throw Failure{E_INVALIDARG, "usage: story mta|sta walk|work|abort"};
+        if (count < 3) throw Failure{E_INVALIDARG, "usage: story mta|sta walk|work|abort [GATE]"};
         apartment = apartment_of(words[1]);
         main_thread = GetCurrentThreadId();
         Initialised initialised(apartment);
         std::string wish = words[2];
-        if (wish == "walk") walk(count > 3 ? Bstr(std::string(words[3])).get() : L"IsInstalled=0 and IsHidden=0");
+        if (wish == "walk") walk();
         else if (wish == "work") work();
-        else if (wish == "abort") abort_both();
+        else if (wish == "abort" && count == 4) abort_both(Bstr(std::string(words[3])));
         else throw Failure{E_INVALIDARG, "no such story"};
         fact("end", "good");
         return 0;

@@ -216,7 +216,6 @@ void walk_history(IUpdateHistoryEntryCollection* entries) {
         if (!second) throw Failure{E_NOINTERFACE, "no IUpdateHistoryEntry2"};
         fact(at + ".Categories", names(::object(second.get(), &IUpdateHistoryEntry2::get_Categories).get()));
     }
-    fact("history.Count", index);
 }
 
 void walk_services(IUpdateServiceCollection* services) {

@@ -2,34 +2,33 @@
 //! vtable. Prints facts (`KEY=VALUE`) for comparison with what C++ reads and with what `wua` says.
 //!
 //! ```text
-//! wuapi-client walk    every property of every update
-//! wuapi-client work    search, download, install with callbacks, history
+//! wuapi-client walk          every property of every update
+//! wuapi-client work          the whole story; changes the machine
+//! wuapi-client abort GATE    asks a download and an installation to stop, and then removes the file GATE, for which the update in
+//!                            work waits
 //! ```
 
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod foreign;
+mod machine;
+mod story;
 
-use windows::Win32::Foundation::{DECIMAL, E_NOTIMPL, VARIANT_BOOL};
+use windows::Win32::Foundation::{DECIMAL, VARIANT_BOOL};
 use windows::Win32::System::Com::{
-    CLSCTX_INPROC_SERVER, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx, DISPATCH_FLAGS, DISPPARAMS,
-    EXCEPINFO, IDispatch_Impl, ITypeInfo,
+    CLSCTX_INPROC_SERVER, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx,
 };
 use windows::Win32::System::UpdateAgent::{
-    ICategoryCollection, IInstallationBehavior, IInstallationCompletedCallback,
-    IInstallationCompletedCallback_Impl, IInstallationCompletedCallbackArgs, IInstallationJob,
-    IInstallationProgressChangedCallback, IInstallationProgressChangedCallback_Impl,
-    IInstallationProgressChangedCallbackArgs, ISearchResult, IStringCollection, IUpdate, IUpdate5,
-    IUpdateCollection, IUpdateCollection_Impl, IUpdateSearcher, IUpdateSession, UpdateSession,
+    ICategoryCollection, IInstallationBehavior, ISearchResult, IStringCollection, IUpdate, IUpdate5,
+    IUpdateCollection, IUpdateSearcher, IUpdateSession, UpdateSession,
 };
 use windows::Win32::System::Variant::{VARIANT, VT_DATE, VT_EMPTY};
-use windows_core::{BSTR, GUID, IUnknown, Interface, PCWSTR, Ref, Result, implement};
+use windows_core::{BSTR, Interface, Result};
 
 fn main() {
-    let wish = std::env::args().nth(1).unwrap_or_default();
+    let [wish, gate] = [1, 2].map(|index| std::env::args().nth(index).unwrap_or_default());
     let done = match wish.as_str() {
         "walk" => start().and_then(|session| walk(&session)),
-        "work" => start().and_then(|session| work(&session)),
+        "work" => start().and_then(|session| story::work(&session)),
+        "abort" => start().and_then(|session| story::abort(&session, &gate)),
         _ => Err(windows_core::Error::from_hresult(
             windows::Win32::Foundation::E_INVALIDARG,
         )),
@@ -95,6 +94,15 @@ fn seconds(days: f64) -> i64 {
     ((days - 25_569.0) * 86_400.0).round() as i64
 }
 
+fn seconds_if_any(moment: &VARIANT) -> String {
+    match moment.vt() {
+        VT_EMPTY => String::new(),
+        // SAFETY: the tag says that this is the union's member.
+        VT_DATE => seconds(unsafe { moment.Anonymous.Anonymous.Anonymous.date }).to_string(),
+        other => panic!("a date is of type {other:?}"),
+    }
+}
+
 fn joined(mut texts: Vec<String>) -> String {
     texts.sort();
     texts.dedup();
@@ -157,15 +165,7 @@ fn update(at: &str, update: &IUpdate) -> Result<()> {
         told("AutoSelectOnWebSites", &truth(update.AutoSelectOnWebSites()?));
         told("CanRequireSource", &truth(update.CanRequireSource()?));
         told("Categories", &categories(update.Categories()?)?);
-        let deadline = update.Deadline()?;
-        told(
-            "Deadline",
-            &match deadline.vt() {
-                VT_EMPTY => String::new(),
-                VT_DATE => seconds(deadline.Anonymous.Anonymous.Anonymous.date).to_string(),
-                other => panic!("a date is of type {other:?}"),
-            },
-        );
+        told("Deadline", &seconds_if_any(&update.Deadline()?));
         told(
             "DeltaCompressedContentAvailable",
             &truth(update.DeltaCompressedContentAvailable()?),
@@ -261,205 +261,21 @@ fn print(result: &ISearchResult) -> Result<IUpdateCollection> {
     for one in items(&updates)? {
         update(&format!("update.{}", id_of(&one)?), &one)?;
     }
+    // SAFETY: as above.
+    unsafe {
+        let categories = result.RootCategories()?;
+        for index in 0..categories.Count()? {
+            let one = categories.get_Item(index)?;
+            fact(format!("category.{index}.Name"), one.Name()?);
+            let ids = items(&one.Updates()?)?;
+            let ids = ids.iter().map(id_of).collect::<Result<_>>()?;
+            fact(format!("category.{index}.Updates"), joined(ids));
+        }
+    }
     Ok(updates)
 }
 
 fn walk(session: &IUpdateSession) -> Result<()> {
     // SAFETY: as above.
     print(&search(&unsafe { session.CreateUpdateSearcher()? })?).map(drop)
-}
-
-/// What the callbacks saw.
-#[derive(Debug, Default)]
-struct Seen {
-    calls: i32,
-    last: i32,
-    falls: i32,
-    late: i32,
-    completions: i32,
-}
-
-#[implement(IInstallationProgressChangedCallback)]
-struct Progressed(Arc<Mutex<Seen>>);
-
-impl IInstallationProgressChangedCallback_Impl for Progressed_Impl {
-    fn Invoke(
-        &self,
-        _: Ref<'_, IInstallationJob>,
-        args: Ref<'_, IInstallationProgressChangedCallbackArgs>,
-    ) -> Result<()> {
-        // SAFETY: as above.
-        let percent = unsafe { args.ok()?.Progress()?.PercentComplete()? };
-        let mut seen = self.0.lock().expect("nobody panics with it");
-        seen.calls += 1;
-        seen.falls += i32::from(percent < seen.last);
-        seen.late += i32::from(seen.completions > 0);
-        seen.last = percent;
-        Ok(())
-    }
-}
-
-#[implement(IInstallationCompletedCallback)]
-struct Completed(Arc<Mutex<Seen>>, Sender<()>);
-
-impl IInstallationCompletedCallback_Impl for Completed_Impl {
-    fn Invoke(
-        &self,
-        _: Ref<'_, IInstallationJob>,
-        _: Ref<'_, IInstallationCompletedCallbackArgs>,
-    ) -> Result<()> {
-        self.0.lock().expect("nobody panics with it").completions += 1;
-        let _ = self.1.send(());
-        Ok(())
-    }
-}
-
-/// A collection of this program's own. It says of itself that it is windows-core's, as the library's own do.
-#[implement(IUpdateCollection)]
-struct Foreign;
-
-impl IDispatch_Impl for Foreign_Impl {
-    fn GetTypeInfoCount(&self) -> Result<u32> {
-        Err(E_NOTIMPL.into())
-    }
-    fn GetTypeInfo(&self, _: u32, _: u32) -> Result<ITypeInfo> {
-        Err(E_NOTIMPL.into())
-    }
-    fn GetIDsOfNames(&self, _: *const GUID, _: *const PCWSTR, _: u32, _: u32, _: *mut i32) -> Result<()> {
-        Err(E_NOTIMPL.into())
-    }
-    fn Invoke(
-        &self,
-        _: i32,
-        _: *const GUID,
-        _: u32,
-        _: DISPATCH_FLAGS,
-        _: *const DISPPARAMS,
-        _: *mut VARIANT,
-        _: *mut EXCEPINFO,
-        _: *mut u32,
-    ) -> Result<()> {
-        Err(E_NOTIMPL.into())
-    }
-}
-
-impl IUpdateCollection_Impl for Foreign_Impl {
-    fn get_Item(&self, _: i32) -> Result<IUpdate> {
-        Err(E_NOTIMPL.into())
-    }
-    fn put_Item(&self, _: i32, _: Ref<'_, IUpdate>) -> Result<()> {
-        Err(E_NOTIMPL.into())
-    }
-    fn _NewEnum(&self) -> Result<IUnknown> {
-        Err(E_NOTIMPL.into())
-    }
-    fn Count(&self) -> Result<i32> {
-        Err(E_NOTIMPL.into())
-    }
-    fn ReadOnly(&self) -> Result<VARIANT_BOOL> {
-        Err(E_NOTIMPL.into())
-    }
-    fn Add(&self, _: Ref<'_, IUpdate>) -> Result<i32> {
-        Err(E_NOTIMPL.into())
-    }
-    fn Clear(&self) -> Result<()> {
-        Err(E_NOTIMPL.into())
-    }
-    fn Copy(&self) -> Result<IUpdateCollection> {
-        Err(E_NOTIMPL.into())
-    }
-    fn Insert(&self, _: i32, _: Ref<'_, IUpdate>) -> Result<()> {
-        Err(E_NOTIMPL.into())
-    }
-    fn RemoveAt(&self, _: i32) -> Result<()> {
-        Err(E_NOTIMPL.into())
-    }
-}
-
-fn work(session: &IUpdateSession) -> Result<()> {
-    // SAFETY: as above.
-    let searcher = unsafe { session.CreateUpdateSearcher()? };
-    let updates = print(&search(&searcher)?)?;
-    let found = items(&updates)?;
-    // SAFETY: as above.
-    unsafe {
-        for one in &found {
-            one.AcceptEula()?;
-        }
-        let downloader = session.CreateUpdateDownloader()?;
-        let foreign: IUpdateCollection = Foreign.into();
-        let refused = downloader
-            .SetUpdates(&foreign)
-            .map_or_else(|error| error.code().0, |()| 0);
-        fact("foreign.Updates", code(refused));
-        downloader.SetUpdates(&updates)?;
-        let result = downloader.Download()?;
-        fact("download.ResultCode", result.ResultCode()?.0);
-        fact("download.HResult", code(result.HResult()?));
-        for (index, one) in found.iter().enumerate() {
-            let at = format!("download.{}", id_of(one)?);
-            fact(
-                format!("{at}.ResultCode"),
-                result.GetUpdateResult(index as i32)?.ResultCode()?.0,
-            );
-        }
-    }
-
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    let (sender, done) = channel();
-    let progressed: IInstallationProgressChangedCallback = Progressed(seen.clone()).into();
-    let completed: IInstallationCompletedCallback = Completed(seen.clone(), sender).into();
-    let (progressed, completed): (IUnknown, IUnknown) = (progressed.cast()?, completed.cast()?);
-    // SAFETY: as above.
-    unsafe {
-        let installer = session.CreateUpdateInstaller()?;
-        installer.SetUpdates(&updates)?;
-        let job = installer.BeginInstall(&progressed, &completed, &VARIANT::from("state"))?;
-        let in_time = done.recv_timeout(Duration::from_secs(120)).is_ok();
-        fact("install.InTime", u8::from(in_time));
-        let result = installer.EndInstall(&job)?;
-        job.CleanUp()?;
-        fact("install.ResultCode", result.ResultCode()?.0);
-        fact("install.HResult", code(result.HResult()?));
-        fact("install.RebootRequired", truth(result.RebootRequired()?));
-        for (index, one) in found.iter().enumerate() {
-            let at = format!("install.{}", id_of(one)?);
-            let of_update = result.GetUpdateResult(index as i32)?;
-            fact(format!("{at}.ResultCode"), of_update.ResultCode()?.0);
-            fact(format!("{at}.HResult"), code(of_update.HResult()?));
-        }
-    }
-    {
-        let seen = seen.lock().expect("nobody panics with it");
-        fact("install.progress.Falls", seen.falls);
-        fact("install.progress.AfterCompletion", seen.late);
-        fact(
-            "install.progress.OneEach",
-            u8::from(seen.calls >= found.len() as i32),
-        );
-        fact("install.progress.Last", seen.last);
-        fact("install.Completions", seen.completions);
-    }
-    // SAFETY: as above.
-    unsafe {
-        let total = searcher.GetTotalHistoryCount()?;
-        fact("history.Total", total);
-        let entries = searcher.QueryHistory(0, total)?;
-        for index in 0..entries.Count()? {
-            let entry = entries.get_Item(index)?;
-            let at = format!("history.{index}");
-            fact(format!("{at}.Operation"), entry.Operation()?.0);
-            fact(format!("{at}.ResultCode"), entry.ResultCode()?.0);
-            fact(format!("{at}.HResult"), code(entry.HResult()?));
-            fact(
-                format!("{at}.UpdateIdentity.UpdateID"),
-                entry.UpdateIdentity()?.UpdateID()?,
-            );
-            fact(format!("{at}.Title"), entry.Title()?);
-            fact(format!("{at}.UnmappedResultCode"), entry.UnmappedResultCode()?);
-            fact(format!("{at}.ClientApplicationID"), entry.ClientApplicationID()?);
-            fact(format!("{at}.SupportUrl"), entry.SupportUrl()?);
-        }
-    }
-    Ok(())
 }

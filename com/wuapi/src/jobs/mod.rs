@@ -45,7 +45,7 @@ fn clean_up<K: JobKind>(job: &Job<K>) -> Answer<HResult> {
 
 /// `RequestAbort` (rule R26).
 fn request_abort<K: JobKind>(job: &Job<K>) -> Answer<()> {
-    Ok(job.request_abort()?)
+    Ok(apartment::pumping(|| job.request_abort())??)
 }
 
 /// The updates of a job that begins: without any there is none.

@@ -10,7 +10,10 @@ mod interfaces;
 
 fn main() {
     println!("cargo::rerun-if-changed=build");
-    println!("cargo::rerun-if-changed=../idl");
+    // Not the folder: widl's own passing files there would make it look changed each time.
+    for file in ["wuapi.idl", "oaidl.idl", "layout.tsv", "enums.tsv"] {
+        println!("cargo::rerun-if-changed=../idl/{file}");
+    }
     println!("cargo::rerun-if-env-changed=STDOLE");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let idl = Path::new("../idl")

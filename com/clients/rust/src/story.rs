@@ -216,11 +216,6 @@ fn download(
     // SAFETY: see `watch`.
     unsafe {
         let downloader = session.CreateUpdateDownloader()?;
-        let foreign: IUpdateCollection = Foreign.into();
-        let refused = downloader
-            .SetUpdates(&foreign)
-            .map_or_else(|error| error.code().0, |()| 0);
-        fact("foreign.Updates", code(refused));
         downloader.SetUpdates(updates)?;
         let (progressed, completed): (IUnknown, IUnknown) = (progressed.cast()?, completed.cast()?);
         let job = downloader.BeginDownload(&progressed, &completed, &VARIANT::default())?;
@@ -326,6 +321,13 @@ pub fn work(session: &IUpdateSession) -> Result<()> {
     // SAFETY: see `watch`.
     let searcher = unsafe { session.CreateUpdateSearcher()? };
     let updates = print(&search(&searcher)?)?;
+    let foreign: IUpdateCollection = Foreign.into();
+    // SAFETY: see `watch`.
+    let refused = unsafe { session.CreateUpdateDownloader()?.SetUpdates(&foreign) };
+    fact(
+        "foreign.Updates",
+        code(refused.map_or_else(|error| error.code().0, |()| 0)),
+    );
     for one in items(&updates)? {
         // SAFETY: see `watch`.
         unsafe {

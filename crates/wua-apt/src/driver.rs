@@ -161,11 +161,13 @@ impl<'a, 'b> Driver<'a, 'b> {
         restart_for_somebody: bool,
         cx: &mut dyn BatchContext,
     ) {
+        let flag = RestartFlag::read(self.tree).ok();
         let success = |update: &usize| {
-            let reboot = restart_for_somebody || self.asks_for_restart(*update, database);
+            let reboot = restart_for_somebody || self.asks_for_restart(*update, flag.as_ref(), database);
             (*update, outcome::success(self.watch.kept_of(*update), reboot))
         };
-        let results = updates.iter().map(success).collect();
+        let new = updates.iter().filter(|update| !self.is_told(**update));
+        let results = new.map(success).collect();
         self.tell_together(results, cx);
     }
 
@@ -534,7 +536,7 @@ impl<'a, 'b> Driver<'a, 'b> {
         })
     }
 
-    fn asks_for_restart(&self, update: usize, database: &DpkgDatabase) -> bool {
+    fn asks_for_restart(&self, update: usize, flag: Option<&RestartFlag>, database: &DpkgDatabase) -> bool {
         let named = |flag: &RestartFlag| {
             let new: BTreeSet<_> = flag
                 .packages
@@ -554,7 +556,7 @@ impl<'a, 'b> Driver<'a, 'b> {
                     .any(|package| restart::is_kernel(&package.change.name))
                 && restart::newer_kernel(database, &restart::running_kernel()).is_some()
         };
-        RestartFlag::read(self.tree).is_ok_and(|flag| named(&flag)) || kernel()
+        flag.is_some_and(named) || kernel()
     }
 
     fn step(&mut self, moved: Moved, cx: &mut dyn BatchContext) {

@@ -330,8 +330,16 @@ mod tests {
         }
     }
 
-    /// Runs the real script in a folder whose name would break an unquoted shell, and tells its verdict.
     fn check(authorised: &[(&str, Option<&str>, Option<&str>)], shown: &str) -> (bool, Verdict) {
+        check_protocol("VERSION 3", authorised, shown)
+    }
+
+    /// Runs the real script in a folder whose name would break an unquoted shell, and tells its verdict.
+    fn check_protocol(
+        protocol: &str,
+        authorised: &[(&str, Option<&str>, Option<&str>)],
+        shown: &str,
+    ) -> (bool, Verdict) {
         let parent = tempfile::tempdir().expect("temporary folder");
         let folder = parent.path().join("a b'c\"$(d)");
         fs::create_dir(&folder).expect("folder");
@@ -356,7 +364,7 @@ mod tests {
             .stderr(Stdio::null());
         let mut child = shell.spawn().expect("there is a shell");
         let shown = shown.replace("@", &format!("{}/", folder.display()));
-        let input = format!("VERSION 3\nAPT::Architecture=amd64\nA::Password=secret\n\n{shown}");
+        let input = format!("{protocol}\nAPT::Architecture=amd64\nA::Password=secret\n\n{shown}");
         child
             .stdin
             .take()
@@ -364,8 +372,13 @@ mod tests {
             .write_all(input.as_bytes())
             .expect("written");
         let passed = child.wait().expect("waited for").success();
-        let seen = fs::read_to_string(folder.join("gate-1.0.seen")).expect("seen");
-        assert!(!seen.contains("secret"), "the configuration may hold credentials");
+        for file in fs::read_dir(&folder).expect("the folder") {
+            let written = fs::read_to_string(file.expect("a file").path()).expect("text");
+            assert!(
+                !written.contains("secret"),
+                "the configuration may hold credentials"
+            );
+        }
         (passed, gate.verdict())
     }
 
@@ -389,6 +402,19 @@ mod tests {
                      a 1 amd64 none < 2 amd64 none @a.deb\na 1 amd64 none < 2 amd64 none **CONFIGURE**\n\
                      old 5.2-1 amd64 none = 5.2-1 amd64 none **CONFIGURE**\n";
         assert_eq!(check(&authorised, shown), (true, Verdict::Passed));
+    }
+
+    #[test]
+    fn a_plan_in_another_protocol_or_form_does_not_pass() {
+        let authorised = [("a", Some("1"), Some("2"))];
+        let shown = "a 1 amd64 none < 2 amd64 none @a.deb\n";
+        assert_eq!(check(&authorised, shown), (true, Verdict::Passed));
+        assert_eq!(
+            check_protocol("VERSION 2", &authorised, shown),
+            (false, Verdict::NotReached)
+        );
+        let (passed, _) = check(&authorised, "a 1 < 2 @a.deb\n");
+        assert!(!passed);
     }
 
     #[test]

@@ -203,8 +203,8 @@ impl Journal {
         self.write(&[Record::Batch { number, members }])
     }
 
-    /// Updates have their results; each with its place and whether the update had been begun. All or none of them are durable when
-    /// this returns, but for the first ones where the end came in between.
+    /// Updates have their results; each with its place and whether the update had been begun. All of them are durable when
+    /// this returns; where the disk said no, or the keeper ended in between, the first ones may be.
     pub(crate) fn results(
         &mut self,
         results: &[(usize, bool, UpdateInstallationResult)],

@@ -273,14 +273,12 @@ impl<'a> Reporter<'a> {
         if let Err(error) = self.journal.results(&new) {
             self.say_warning(error.code(), error.to_string());
         }
-        let recorded = new
+        let recorded: Vec<_> = new
             .iter()
-            .filter(|(_, begun, result)| is_recorded(result.result_code, *begun));
-        self.remember(
-            &recorded
-                .map(|(place, _, result)| (*place, result))
-                .collect::<Vec<_>>(),
-        );
+            .filter(|(_, begun, result)| is_recorded(result.result_code, *begun))
+            .map(|(place, _, result)| (*place, result))
+            .collect();
+        self.remember(&recorded);
         for (place, _, result) in new {
             let mut voice = self.voice.lock();
             voice.finish(place, result.result_code);

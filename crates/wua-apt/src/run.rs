@@ -251,7 +251,7 @@ impl Run {
 
     /// Follows the run to its end, telling all it says. The exit status; none where nobody could write it down.
     pub(crate) fn follow(&mut self, mut hear: impl FnMut(&Self, Heard<'_>)) -> Result<Option<i32>, RunError> {
-        let mut bell = Bell::new(&self.folder, self.record.pid);
+        let mut bell = Bell::new(&[&self.apt.path, &self.dpkg.path], self.record.pid);
         loop {
             // Asked before the files are read, so that nothing written before the end is missed.
             let over = self.is_over()?;

@@ -74,11 +74,14 @@ fn look_beside(machine: &Machine, ended: Option<Uuid>) -> Result<Vec<Removal>, F
         .store()
         .list()
         .map_err(|error| Failure::because(error.code(), "the store cannot be read", error))?;
+    let now = Timestamp::now();
+    let policy = &machine.policy.store;
+    if !can_any_go(&contents, policy, now) {
+        return Ok(Vec::new());
+    }
     let state = PublicState::read(&machine.folders)
         .map_err(|error| Failure::because(error.code(), "cannot tell what is installed", error))?;
     let mut needs = Needs::of(machine, &state, ended)?;
-    let now = Timestamp::now();
-    let policy = &machine.policy.store;
     let removals = decide(&contents, |content| needs.need(content), policy, now);
     if removals.is_empty() {
         return Ok(removals);
@@ -149,6 +152,17 @@ fn clear_incoming(machine: &Machine) {
     }
 }
 
+/// Whether anything would go if nobody needed it. So each job ends with this question, and few with the work of asking who needs what.
+fn can_any_go(contents: &[Content], policy: &StorePolicy, now: Timestamp) -> bool {
+    let is_old = |content: &Content| now.duration_since(content.stored) >= keep(policy);
+    contents.iter().map(|content| content.size).sum::<u64>() > policy.max_bytes || contents.iter().any(is_old)
+}
+
+/// How long content stays that nobody needs.
+fn keep(policy: &StorePolicy) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(policy.keep_days))
+}
+
 /// What goes, first what goes first. Reads nothing but its arguments.
 fn decide(
     contents: &[Content],
@@ -156,7 +170,6 @@ fn decide(
     policy: &StorePolicy,
     now: Timestamp,
 ) -> Vec<Removal> {
-    let keep = SignedDuration::from_hours(24 * i64::from(policy.keep_days));
     let mut candidates: Vec<(Need, &Content)> =
         contents.iter().map(|content| (need(content), content)).collect();
     let mut total: u64 = contents.iter().map(|content| content.size).sum();
@@ -176,7 +189,7 @@ fn decide(
         });
     };
     for (need, content) in candidates {
-        let is_old = need == Need::Nobody && now.duration_since(content.stored) >= keep;
+        let is_old = need == Need::Nobody && now.duration_since(content.stored) >= keep(policy);
         if is_old || total > policy.max_bytes {
             total -= content.size;
             remove(need, content, if is_old { Reason::Old } else { Reason::TooMuch });
@@ -299,7 +312,9 @@ mod tests {
             let known = contents.iter().find(|(name, ..)| *name == content.sha256);
             known.expect("one of them").3
         };
-        let removals = decide(&all, need, &StorePolicy { keep_days, max_bytes }, now);
+        let policy = StorePolicy { keep_days, max_bytes };
+        let removals = decide(&all, need, &policy, now);
+        assert!(removals.is_empty() || can_any_go(&all, &policy, now));
         let found: Vec<_> = removals
             .iter()
             .map(|removal| (removal.content.sha256.as_str(), removal.reason))

@@ -4,12 +4,10 @@
 //! to give. When a keeper goes away without a last word, a follower with rights starts the next one, and any other waits for
 //! somebody who does; what comes of neither ends the following: what was done until then is told, the rest is unknown.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +22,7 @@ use wua_types::{
 };
 
 use crate::aggregate::{Stopped, aggregate};
+use crate::ear::Ear;
 use crate::failure::Failure;
 use crate::folders::{Folders, JobFolder};
 use crate::lock;
@@ -42,10 +41,7 @@ const KEEPER_RETURN: Duration = Duration::from_secs(60);
 const REVIVALS: usize = 3;
 
 /// How often a follower looks that nobody wakes.
-const LOOK: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 250_000_000,
-};
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The most bytes of one line.
 const LONGEST: u64 = 16 << 20;
@@ -269,9 +265,10 @@ fn follow_until_end<K: Told>(
     ending: &mut Option<Ending>,
     mut revive: impl FnMut(Duration) -> io::Result<bool>,
 ) -> io::Result<()> {
-    let watch = watch(folder)
-        .inspect_err(|error| tracing::warn!(%error, "a job's folder cannot be watched"))
-        .ok();
+    let news = inotify::WatchFlags::CREATE | inotify::WatchFlags::MODIFY | inotify::WatchFlags::MOVED_TO;
+    let mut ear = Ear::at(&[folder.path()], news);
+    let keeper_file = folder.keeper();
+    let keeper_name = keeper_file.file_name().map(OsStr::as_encoded_bytes);
     let begun = Instant::now();
     let mut gone_since: Option<Instant> = None;
     let mut lines: Option<Lines> = None;
@@ -313,17 +310,11 @@ fn follow_until_end<K: Told>(
             .as_ref()
             .and_then(|keeper| keeper.end.as_ref())
             .filter(|_| !gone);
-        let limit = (watch.is_none() || end.is_none()).then_some(LOOK);
-        let handles = watch.iter().chain(end);
-        let mut sources: Vec<PollFd<'_>> = handles.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-        match poll(&mut sources, limit.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let may_be_another = match &watch {
-            Some(watch) => drain(watch, &folder.keeper())?,
-            None => true,
-        };
+        let limit = (!ear.hears() || end.is_none()).then_some(LOOK);
+        let mut may_be_another = !ear.hears();
+        ear.wait(end, limit, |name| {
+            may_be_another |= name.is_none_or(|name| Some(name.to_bytes()) == keeper_name);
+        })?;
         if may_be_another {
             keeper = None;
         }
@@ -355,31 +346,6 @@ impl Keeper {
                 poll(&mut end, Some(&Timespec::default())).is_ok_and(|ended| ended == 0)
             }
             None => self.id.is_alive(),
-        }
-    }
-}
-
-fn watch(folder: &JobFolder) -> io::Result<OwnedFd> {
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-    let news = inotify::WatchFlags::CREATE | inotify::WatchFlags::MODIFY | inotify::WatchFlags::MOVED_TO;
-    inotify::add_watch(&watch, folder.path(), news)?;
-    Ok(watch)
-}
-
-/// Forgets what woke us; the files themselves tell what is new. Whether the one that names the keeper may be another.
-fn drain(watch: &OwnedFd, keeper: &Path) -> io::Result<bool> {
-    let mut buffer = [MaybeUninit::uninit(); 4096];
-    let mut events = inotify::Reader::new(watch, &mut buffer);
-    let mut is_named = false;
-    loop {
-        match events.next() {
-            Ok(event) => {
-                let name = event.file_name().map(CStr::to_bytes);
-                is_named |= name.is_none() || name == keeper.file_name().map(OsStr::as_encoded_bytes);
-            }
-            Err(rustix::io::Errno::AGAIN) => return Ok(is_named),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
         }
     }
 }

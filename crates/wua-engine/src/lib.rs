@@ -17,6 +17,7 @@ mod clock;
 pub mod detached;
 pub mod downloader;
 pub mod durations;
+pub mod ear;
 pub mod event_file;
 pub mod failure;
 pub mod files;

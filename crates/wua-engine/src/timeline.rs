@@ -187,7 +187,14 @@ impl Timeline {
         if self.running.as_ref().is_some_and(is_same) {
             return;
         }
-        let is_wait = stage.as_ref().is_some_and(|stage| stage.kind == StageKind::Wait);
+        let next = stage.clone().or_else(|| self.next_of_batch());
+        let Some(next) = next else {
+            // What passes between two packages, such as the end of one dpkg and the start of the next, is time of the first.
+            self.running
+                .take_if(|running| running.planned.stage.kind == StageKind::Wait);
+            return;
+        };
+        let is_wait = next.kind == StageKind::Wait;
         let comes_again = |running: &mut Running| match running.planned.stage.kind {
             StageKind::Finish => true,
             StageKind::Prepare => is_wait,
@@ -198,11 +205,6 @@ impl Timeline {
             Some(running) => self.left.push((usize::MAX, running.planned)),
             None => self.close(at),
         }
-        let next = match &stage {
-            Some(stage) => Some(stage.clone()),
-            None => self.next_of_batch(),
-        };
-        let Some(next) = next else { return };
         self.has_worked |= next.kind.is_of_package();
         let place = self.left.iter().position(|(_, planned)| planned.stage == next);
         let planned = match place {
@@ -213,8 +215,8 @@ impl Timeline {
         self.run(at, planned);
     }
 
-    /// What runs where nothing is said: the preparation that was put off, or, after the last package, the end. Between two packages
-    /// there is nothing.
+    /// What runs where nothing is said: the preparation that was put off, or, after the last package, the end. Nothing between two
+    /// packages.
     fn next_of_batch(&self) -> Option<Stage> {
         let is_left = |kind| self.left.iter().any(|(_, planned)| planned.stage.kind == kind);
         if is_left(StageKind::Prepare) {
@@ -521,6 +523,22 @@ mod tests {
         assert!(teaches_no_trigger(true, true));
         assert!(!teaches_no_trigger(false, true), "nothing ran");
         assert!(!teaches_no_trigger(true, false), "an update failed");
+    }
+
+    #[test]
+    fn what_passes_between_two_packages_is_time_of_the_first() {
+        let mut timeline = job(Durations::default());
+        timeline.begin_batch(at(0.0), &[0, 1]);
+        timeline.stage(at(1.0), Some(Stage::of(Unpack, "a")));
+        timeline.stage(at(2.0), None);
+        timeline.stage(at(5.0), Some(Stage::of(Configure, "a")));
+        timeline.end_batch(at(6.0));
+        let took: Vec<_> = timeline
+            .take_observations()
+            .into_iter()
+            .filter_map(|seen| Some((seen.stage.kind, seen.took?)))
+            .collect();
+        assert_eq!(took, [(StageKind::Prepare, 1.0), (Unpack, 4.0), (Configure, 1.0)]);
     }
 
     #[test]

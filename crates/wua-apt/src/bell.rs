@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,9 +36,12 @@ impl Bell {
 
     /// Waits until it rings, at most a heartbeat. Whether it was for the process's end.
     pub(crate) fn wait(&mut self) -> bool {
-        // Errors end the wait early: all callers look again.
         let waited = self.files.wait(self.end.as_ref(), Some(HEARTBEAT), |_| {});
-        waited.unwrap_or(false)
+        waited.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a run is looked at now and then only");
+            thread::sleep(HEARTBEAT);
+            false
+        })
     }
 }
 

@@ -390,6 +390,7 @@ impl<'a, 'b> Driver<'a, 'b> {
     /// dpkg said anything.
     fn listen(&mut self, run: &mut Run, cx: &mut dyn BatchContext) -> Result<(Option<i32>, bool), RunError> {
         self.watch.begin(run.tag());
+        self.tell_stage(Some(Stage::of(StageKind::Prepare, "")), cx);
         let mut met_lock = false;
         let mut last_move = (Instant::now(), Timestamp::now());
         let mut lines = 0_usize;
@@ -602,7 +603,8 @@ impl<'a, 'b> Driver<'a, 'b> {
         self.quiet_told = None;
         if self.waits_for_others && self.tells_stages {
             self.waits_for_others = false;
-            cx.stage(None);
+            // dpkg may be at a package by now.
+            cx.stage(self.watch.stage().cloned());
         }
         self.set_waiting(None, cx);
     }

@@ -152,7 +152,7 @@ fn clear_incoming(machine: &Machine) {
     }
 }
 
-/// Whether anything would go if nobody needed it. So each job ends with this question, and few with the work of asking who needs what.
+/// Whether anything could go, whoever needs it. A job's end is quicker where nothing can.
 fn can_any_go(contents: &[Content], policy: &StorePolicy, now: Timestamp) -> bool {
     let is_old = |content: &Content| now.duration_since(content.stored) >= keep(policy);
     contents.iter().map(|content| content.size).sum::<u64>() > policy.max_bytes || contents.iter().any(is_old)

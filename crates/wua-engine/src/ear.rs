@@ -46,8 +46,9 @@ impl Ear {
         self.watch.is_some()
     }
 
-    /// Waits until there is a change, though never twice within 5 ms, or `end` tells of the end of a process, or `limit` is over, or a
-    /// signal comes. Whether it was the end. `changed` is told the names of the files that changed in a folder; none where it may be any.
+    /// Waits until there is a change, though never twice within 5 ms, or `end` tells of the end of a process, or `limit` is over. A
+    /// signal may end it early. Whether it was the end. `changed` is told the names of the files that changed in a folder; none where it
+    /// may be any.
     ///
     /// # Errors
     /// The system cannot wait.
@@ -82,7 +83,8 @@ impl Ear {
 }
 
 impl Drop for Ear {
-    /// The kernel takes 10 to 20 ms to give up a watch (it waits for all who may be looking at it): nobody waits for that here.
+    /// The kernel takes 10 to 20 ms to give up a watch (it waits for all who may be looking at it): nobody waits for that here, except a process
+    /// that ends meanwhile.
     fn drop(&mut self) {
         if let Some(watch) = self.watch.take() {
             let giving_up = thread::Builder::new().name("wua-ear".into());

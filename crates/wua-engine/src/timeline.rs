@@ -69,6 +69,8 @@ struct Planned {
 struct Running {
     planned: Planned,
     since: Duration,
+    /// When it was said to be over, where nothing has begun since.
+    ended: Option<Duration>,
 }
 
 /// What a job is at.
@@ -178,20 +180,23 @@ impl Timeline {
         }
     }
 
-    /// A stage begins, which ends the one before; or none.
+    /// A stage begins, which ends the one before; or none. What passes between two packages, such as the end of one dpkg and the
+    /// start of the next, is time of the first.
     pub fn stage(&mut self, at: Duration, stage: Option<Stage>) {
         if self.at_work != Work::Batch {
             return;
         }
-        let is_same = |running: &Running| Some(&running.planned.stage) == stage.as_ref();
+        let is_same =
+            |running: &Running| running.ended.is_none() && Some(&running.planned.stage) == stage.as_ref();
         if self.running.as_ref().is_some_and(is_same) {
             return;
         }
-        let next = stage.clone().or_else(|| self.next_of_batch());
-        let Some(next) = next else {
-            // What passes between two packages, such as the end of one dpkg and the start of the next, is time of the first.
-            self.running
-                .take_if(|running| running.planned.stage.kind == StageKind::Wait);
+        let Some(next) = stage.or_else(|| self.next_of_batch()) else {
+            let is_wait = |running: &mut Running| running.planned.stage.kind == StageKind::Wait;
+            self.running.take_if(is_wait);
+            if let Some(running) = &mut self.running {
+                running.ended.get_or_insert(at);
+            }
             return;
         };
         let is_wait = next.kind == StageKind::Wait;
@@ -203,7 +208,8 @@ impl Timeline {
         match self.running.take_if(comes_again) {
             // More comes after all, or others come first.
             Some(running) => self.left.push((usize::MAX, running.planned)),
-            None => self.close(at),
+            None if next.kind.is_of_package() => self.close(at),
+            None => self.close_where_it_ended(at),
         }
         self.has_worked |= next.kind.is_of_package();
         let place = self.left.iter().position(|(_, planned)| planned.stage == next);
@@ -240,7 +246,7 @@ impl Timeline {
 
     /// The batch is over.
     pub fn end_batch(&mut self, at: Duration) {
-        self.close(at);
+        self.close_where_it_ended(at);
         let left = std::mem::take(&mut self.left);
         // What was stopped, refused or failed says nothing about what it did not come to.
         if self.at_work == Work::Batch && self.has_worked && !self.has_failed {
@@ -312,12 +318,11 @@ impl Timeline {
         if let Some(running) = &self.running {
             let spent = at.saturating_sub(running.since).as_secs_f64();
             let guess = running.planned.guess;
-            // What takes longer than expected takes as much longer again.
-            let rest = (guess.seconds - spent).abs();
-            let rest = if guess.is_known {
-                rest
-            } else {
-                rest.max(spent * MORE)
+            let rest = match running.ended {
+                Some(_) => (guess.seconds - spent).max(0.0),
+                // What takes longer than expected takes as much longer again.
+                None if guess.is_known => (guess.seconds - spent).abs(),
+                None => (guess.seconds - spent).abs().max(spent * MORE),
             };
             remaining += rest;
             sum.seconds += rest;
@@ -356,11 +361,20 @@ impl Timeline {
     }
 
     fn run(&mut self, at: Duration, planned: Planned) {
-        self.running = Some(Running { planned, since: at });
+        self.running = Some(Running {
+            planned,
+            since: at,
+            ended: None,
+        });
+    }
+
+    fn close_where_it_ended(&mut self, at: Duration) {
+        let ended = self.running.as_ref().and_then(|running| running.ended);
+        self.close(ended.unwrap_or(at));
     }
 
     fn close(&mut self, at: Duration) {
-        let Some(Running { planned, since }) = self.running.take() else {
+        let Some(Running { planned, since, .. }) = self.running.take() else {
             return;
         };
         if planned.stage.kind == StageKind::Wait {
@@ -525,20 +539,59 @@ mod tests {
         assert!(!teaches_no_trigger(true, false), "an update failed");
     }
 
-    #[test]
-    fn what_passes_between_two_packages_is_time_of_the_first() {
+    /// What a batch of both packages teaches, whose stages begin at these times (or end, where there is none) and that ends at the last.
+    fn taught(stages: &[(f64, Option<(StageKind, &str)>)], end: f64) -> Vec<(StageKind, f64)> {
         let mut timeline = job(Durations::default());
         timeline.begin_batch(at(0.0), &[0, 1]);
-        timeline.stage(at(1.0), Some(Stage::of(Unpack, "a")));
-        timeline.stage(at(2.0), None);
-        timeline.stage(at(5.0), Some(Stage::of(Configure, "a")));
-        timeline.end_batch(at(6.0));
-        let took: Vec<_> = timeline
-            .take_observations()
-            .into_iter()
+        for (begin, stage) in stages {
+            timeline.stage(at(*begin), stage.map(|(kind, subject)| Stage::of(kind, subject)));
+        }
+        timeline.end_batch(at(end));
+        let observed = timeline.take_observations().into_iter();
+        observed
             .filter_map(|seen| Some((seen.stage.kind, seen.took?)))
-            .collect();
-        assert_eq!(took, [(StageKind::Prepare, 1.0), (Unpack, 4.0), (Configure, 1.0)]);
+            .collect()
+    }
+
+    #[test]
+    fn what_passes_between_two_packages_is_time_of_the_first() {
+        let stages = [
+            (1.0, Some((Configure, "a"))),
+            (2.0, None),
+            (5.0, Some((Configure, "slow"))),
+        ];
+        let took = [(StageKind::Prepare, 1.0), (Configure, 4.0), (Configure, 1.0)];
+        assert_eq!(taught(&stages, 6.0), took);
+    }
+
+    #[test]
+    fn a_package_of_two_architectures_is_configured_twice() {
+        let stages = [
+            (1.0, Some((Configure, "a"))),
+            (2.0, None),
+            (2.5, Some((Configure, "a"))),
+            (3.0, None),
+        ];
+        let took = [(StageKind::Prepare, 1.0), (Configure, 1.5), (Configure, 0.5)];
+        assert_eq!(taught(&stages, 9.0), took);
+    }
+
+    #[test]
+    fn the_end_of_a_batch_and_the_start_of_another_run_are_no_time_of_a_package() {
+        let stages = [
+            (1.0, Some((Configure, "a"))),
+            (2.0, None),
+            (4.0, Some((StageKind::Prepare, ""))),
+            (4.5, Some((Configure, "slow"))),
+            (5.0, None),
+        ];
+        let took = [
+            (StageKind::Prepare, 1.0),
+            (Configure, 1.0),
+            (StageKind::Prepare, 0.5),
+            (Configure, 0.5),
+        ];
+        assert_eq!(taught(&stages, 9.0), took);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a program for people, with a table of figures"
 )]
 
@@ -88,17 +89,16 @@ fn table(ground: &Ground, wua: &Path, options: &Options) -> Outcome<String> {
     };
 
     against_apt(ground, pairs, "", &mut row)?;
-    let folder;
-    let in_memory;
-    let (quiet, quiet_pairs, place) = if Path::new(MEMORY).is_dir() {
-        folder = folder_in(Path::new(MEMORY))?;
-        in_memory = Ground::make(folder.path(), wua, packages)?;
-        let pairs = if options.quick { 1 } else { pairs * PAIRS_IN_MEMORY };
-        against_apt(&in_memory, pairs, ", in memory", &mut row)?;
-        (&in_memory, pairs, ", in memory")
-    } else {
-        (ground, pairs, "")
+    let memory =
+        in_memory(wua, packages).inspect_err(|reason| eprintln!("nothing is measured in memory: {reason}"));
+    let (quiet, quiet_pairs, place) = match &memory {
+        Ok((_, ground)) if !options.quick => (ground, pairs * PAIRS_IN_MEMORY, ", in memory"),
+        Ok((_, ground)) => (ground, pairs, ", in memory"),
+        Err(_) => (ground, pairs, ""),
     };
+    if memory.is_ok() {
+        against_apt(quiet, quiet_pairs, place, &mut row)?;
+    }
 
     match unattended::check(ground) {
         Err(reason) => row(
@@ -167,9 +167,10 @@ fn table(ground: &Ground, wua: &Path, options: &Options) -> Outcome<String> {
     );
 
     let (mut frozen, mut free) = (Vec::new(), Vec::new());
-    for _ in 0..quiet_pairs {
-        for (times, is_frozen) in [(&mut frozen, true), (&mut free, false)] {
+    for pair in 0..quiet_pairs {
+        for is_frozen in [pair % 2 == 0, pair % 2 == 1] {
             quiet.restore(Prepared::Fetched)?;
+            let times = if is_frozen { &mut frozen } else { &mut free };
             times.push(watched::job(quiet, is_frozen)?);
         }
     }
@@ -187,7 +188,7 @@ fn table(ground: &Ground, wua: &Path, options: &Options) -> Outcome<String> {
     Ok(rows.join("\n") + "\n")
 }
 
-/// The same upgrade by wua and by apt-get, in turn, each first as often as the other.
+/// The same upgrade by wua and by apt-get, in turn, now one and now the other first.
 fn against_apt(
     ground: &Ground,
     pairs: usize,
@@ -222,13 +223,22 @@ fn against_apt(
         bar(more_a_batch <= BAR_OF_BATCH, format!("{BAR_OF_BATCH} ms")),
     );
     row(
-        &format!("the command `wua install --all`, which searches and plans, too / the same{place}"),
+        &format!(
+            "the command `wua install --all`, which searches and plans, too / the same{place}; {pairs} pairs"
+        ),
         seconds(median(ours.iter().copied())),
         seconds(median(apt.iter().copied())),
         format!("{:.0} ms more", more(&ours)),
         "shown".to_owned(),
     );
     Ok(())
+}
+
+/// A machine whose files lie in memory, and the folder that it is in.
+fn in_memory(wua: &Path, packages: usize) -> Outcome<(tempfile::TempDir, Ground)> {
+    let folder = folder_in(Path::new(MEMORY))?;
+    let ground = Ground::make(folder.path(), wua, packages)?;
+    Ok((folder, ground))
 }
 
 /// A folder for the practice machines.

@@ -397,21 +397,28 @@ impl<'a, 'b> Driver<'a, 'b> {
         let mut looked = (0, Instant::now());
         let mut looked_for_done: Option<Instant> = None;
         let mut silence = Silence::begin(run);
+        let mut moved: Option<Moved> = None;
         let status = run.follow(|run, heard| match heard {
             Heard::Apt(line) => {
-                let moved = self.watch.apt(line);
-                moved.into_iter().for_each(|moved| self.step(moved, cx));
+                if let Some(now) = self.watch.apt(line) {
+                    self.step_later(&mut moved, now, cx);
+                }
             }
             Heard::Dpkg(line) => {
                 lines += 1;
                 let before = self.watch.stage().cloned();
-                let moved = self.watch.dpkg(line);
+                let now = self.watch.dpkg(line);
                 if self.watch.stage() != before.as_ref() {
                     self.tell_stage(self.watch.stage().cloned(), cx);
                 }
-                moved.into_iter().for_each(|moved| self.step(moved, cx));
+                if let Some(now) = now {
+                    self.step_later(&mut moved, now, cx);
+                }
             }
             Heard::Pulse => {
+                if let Some(moved) = moved.take() {
+                    self.step(moved, cx);
+                }
                 if lines != looked.0 {
                     silence = Silence::begin(run);
                     last_move = (Instant::now(), Timestamp::now());
@@ -569,6 +576,16 @@ impl<'a, 'b> Driver<'a, 'b> {
                 moved.phase
             };
             cx.step(moved.update, done, total, phase);
+        }
+    }
+
+    /// Of steps of one update that are heard together only the last is told, when another's is heard or all lines are read.
+    fn step_later(&mut self, waiting: &mut Option<Moved>, now: Moved, cx: &mut dyn BatchContext) {
+        let update = now.update;
+        if let Some(before) = waiting.replace(now)
+            && before.update != update
+        {
+            self.step(before, cx);
         }
     }
 

@@ -106,6 +106,8 @@ impl Ground {
     /// apt-get, told to install the new version of every package.
     pub(crate) fn apt_get_install(&self) -> Outcome<Command> {
         let mut command = self.program("apt-get")?;
+        // Its own is on the machine's file system, and wua's run of apt has none.
+        command.env_remove("TMPDIR");
         command.args(["-y", "-q", "install"]).args(self.names());
         quiet(&mut command);
         Ok(command)

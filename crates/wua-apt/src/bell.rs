@@ -7,10 +7,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use wua_engine::ear::Ear;
+use wua_engine::ear::{Ear, wait_for_end};
 
 /// How long nothing may be heard before a waiting one looks around by itself.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(250);
@@ -52,14 +51,8 @@ fn end_of(pid: u32) -> Option<OwnedFd> {
 
 /// Waits a heartbeat, or less if the process ends: the way to wait for somebody else.
 pub(crate) fn wait_for_process(pid: Option<u32>) {
-    let end = pid.and_then(end_of);
-    let mut sources: Vec<_> = end.iter().map(|end| PollFd::new(end, PollFlags::IN)).collect();
-    let heartbeat = Timespec {
-        tv_sec: 0,
-        tv_nsec: HEARTBEAT.subsec_nanos().into(),
-    };
     // Signals and errors end the wait early: all callers look again.
-    let _ = poll(&mut sources, Some(&heartbeat));
+    let _ = wait_for_end(pid.and_then(end_of).as_ref(), Some(HEARTBEAT));
 }
 
 /// The fields of `/proc/PID/stat` after the program's name, which may hold blanks and parentheses itself.

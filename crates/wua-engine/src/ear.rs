@@ -59,10 +59,10 @@ impl Ear {
         mut changed: impl FnMut(Option<&CStr>),
     ) -> io::Result<bool> {
         let pause = self.heard.and_then(|heard| PAUSE.checked_sub(heard.elapsed()));
-        if pause.is_some() && wait_for(None, end, pause)? {
+        if pause.is_some() && wait_for_end(end, pause)? {
             return Ok(true);
         }
-        let has_ended = wait_for(self.watch.as_ref(), end, limit)?;
+        let has_ended = wait(self.watch.as_ref(), end, limit)?;
         let Some(watch) = &self.watch else {
             return Ok(has_ended);
         };
@@ -83,8 +83,8 @@ impl Ear {
 }
 
 impl Drop for Ear {
-    /// The kernel takes 10 to 20 ms to give up a watch (it waits for all who may be looking at it): nobody waits for that here, except a process
-    /// that ends meanwhile.
+    /// The kernel takes about 10 ms to give up a watch (it waits for all who may be looking at it): nobody waits for that here, except
+    /// a process that ends meanwhile.
     fn drop(&mut self) {
         if let Some(watch) = self.watch.take() {
             let giving_up = thread::Builder::new().name("wua-ear".into());
@@ -94,8 +94,17 @@ impl Drop for Ear {
     }
 }
 
+/// Waits until `end` tells of the end of a process, at most so long; all that time where there is none. A signal may end it early.
+/// Whether it was the end.
+///
+/// # Errors
+/// The system cannot wait.
+pub fn wait_for_end(end: Option<&OwnedFd>, limit: Option<Duration>) -> io::Result<bool> {
+    wait(None, end, limit)
+}
+
 /// Waits for one of the two, at most so long. Whether `end` has news.
-fn wait_for(watch: Option<&OwnedFd>, end: Option<&OwnedFd>, limit: Option<Duration>) -> io::Result<bool> {
+fn wait(watch: Option<&OwnedFd>, end: Option<&OwnedFd>, limit: Option<Duration>) -> io::Result<bool> {
     let sources = watch.into_iter().chain(end);
     let mut sources: Vec<_> = sources.map(|source| PollFd::new(source, PollFlags::IN)).collect();
     let limit = limit

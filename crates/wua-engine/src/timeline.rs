@@ -192,8 +192,8 @@ impl Timeline {
             return;
         }
         let Some(next) = stage.or_else(|| self.next_of_batch()) else {
-            let is_wait = |running: &mut Running| running.planned.stage.kind == StageKind::Wait;
-            self.running.take_if(is_wait);
+            self.running
+                .take_if(|running| running.planned.stage.kind == StageKind::Wait);
             if let Some(running) = &mut self.running {
                 running.ended.get_or_insert(at);
             }
@@ -539,7 +539,7 @@ mod tests {
         assert!(!teaches_no_trigger(true, false), "an update failed");
     }
 
-    /// What a batch of both packages teaches, whose stages begin at these times (or end, where there is none) and that ends at the last.
+    /// What a batch of both packages teaches whose stages begin at these times; where there is none, the one before is over.
     fn taught(stages: &[(f64, Option<(StageKind, &str)>)], end: f64) -> Vec<(StageKind, f64)> {
         let mut timeline = job(Durations::default());
         timeline.begin_batch(at(0.0), &[0, 1]);

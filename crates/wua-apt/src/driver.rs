@@ -1,8 +1,10 @@
-//! Drives the runs of one batch: waits for locks, starts apt or dpkg, listens, and tells what it hears.
+//! Drives the runs of one batch: starts apt or dpkg once nobody else works ([`waiting`]), listens, and tells what it hears.
 //!
 //! Everything that is waited for is visible (rules L1, T4): a lock with its holder, a run of an earlier keeper, a script
 //! that says nothing. An update that dpkg and its database agree is done is told at once (apt.md 2.3); what failed is
 //! decided by `apply`, at the end.
+
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,23 +19,16 @@ use wua_engine::stage::{Stage, StageKind};
 use wua_types::{HResult, Phase, UpdateInstallationResult, WaitingFor};
 
 use crate::apply::ApplyOptions;
-use crate::bell::{HEARTBEAT, wait_for_process};
+use crate::bell::HEARTBEAT;
 use crate::dpkg::DpkgDatabase;
 use crate::health::must_be_unpacked_again;
 use crate::locks::{self, DATABASE, FRONTEND};
 use crate::outcome;
 use crate::restart::{self, RestartFlag};
 use crate::run::{Heard, Run, RunError};
-use crate::scripts::{Ending, Script};
-use crate::survivors;
+use crate::scripts::Ending;
 use crate::tree::AptTree;
 use crate::watch::{Moved, Watch};
-
-/// What people read while a lock is waited for.
-const LOCK: &str = "the package database lock";
-
-/// What people read while what an interrupted run left is waited for.
-const SURVIVOR: &str = "the end of an interrupted run";
 
 /// How often it is looked for updates that are done, at most: a look reads dpkg's whole database.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -205,42 +200,6 @@ impl<'a, 'b> Driver<'a, 'b> {
         }
     }
 
-    /// Waits until nobody else holds a lock, visibly.
-    ///
-    /// # Errors
-    /// `WU_E_CALL_CANCELLED` when an abort is asked for and nothing was changed yet; `WU_E_INSTALL_NOT_ALLOWED` with the
-    /// holder when the limit is over.
-    pub(crate) fn wait_for_locks(&mut self, cx: &mut dyn BatchContext) -> Result<(), Failure> {
-        let mut last_look = Instant::now();
-        loop {
-            if !self.changing && cx.abort_requested() {
-                self.wait_is_over(cx);
-                return Err(Failure::new(
-                    HResult::WU_E_CALL_CANCELLED,
-                    "an abort was asked for before anything was changed",
-                ));
-            }
-            let Some(holder) = locks::holder(self.tree, &[FRONTEND, DATABASE]) else {
-                self.wait_is_over(cx);
-                return Ok(());
-            };
-            let now = Instant::now();
-            self.lock_waited += now - last_look;
-            last_look = now;
-            if self
-                .options
-                .lock_limit
-                .is_some_and(|limit| self.lock_waited >= limit)
-            {
-                self.wait_is_over(cx);
-                let sentence = format!("{holder} holds {LOCK}");
-                return Err(Failure::new(HResult::WU_E_INSTALL_NOT_ALLOWED, sentence));
-            }
-            self.wait_for(LOCK, Some(holder.to_string()), cx);
-            wait_for_process(holder.pid);
-        }
-    }
-
     /// Follows to their ends the runs that an earlier keeper of this job left running.
     pub(crate) fn finish_earlier_runs(&mut self, cx: &mut dyn BatchContext) -> Result<(), Failure> {
         for mut run in Run::unfinished(self.batch.folder) {
@@ -257,48 +216,6 @@ impl<'a, 'b> Driver<'a, 'b> {
             self.wait_is_over(cx);
             ended.map_err(failure)?;
         }
-        Ok(())
-    }
-
-    /// Waits, visibly, for what an interrupted run left working: a script would run twice at once otherwise (apt.md 10.2).
-    ///
-    /// # Errors
-    /// `WU_E_CALL_CANCELLED` when an abort is asked for and nothing was changed yet.
-    pub(crate) fn wait_for_survivors(&mut self, cx: &mut dyn BatchContext) -> Result<(), Failure> {
-        let begun = Instant::now();
-        let mut ending: Option<(u32, Ending)> = None;
-        while let Some(survivor) = survivors::find(self.tree).into_iter().next() {
-            // The policy's limit holds for a script that outlived its dpkg, too, from when it is waited for.
-            match &mut ending {
-                Some((pid, ending)) if *pid == survivor.pid => ending.force_after(self.options.script_grace),
-                _ if self
-                    .options
-                    .script_limit
-                    .is_some_and(|limit| begun.elapsed() >= limit) =>
-                {
-                    if let Some(script) = Script::of(survivor.pid) {
-                        tracing::warn!(script = %script.holder(), "a script of an interrupted run is being ended");
-                        let sentence = format!(
-                            "the {} of an interrupted run did not end by itself, and was ended",
-                            script.name()
-                        );
-                        cx.warning(HResult::WU_E_UH_INSTALLERHUNG, sentence);
-                        ending = Some((survivor.pid, Ending::ask(&script)));
-                    }
-                }
-                _ => {}
-            }
-            if !self.changing && cx.abort_requested() {
-                self.wait_is_over(cx);
-                return Err(Failure::new(
-                    HResult::WU_E_CALL_CANCELLED,
-                    "an abort was asked for before anything was changed",
-                ));
-            }
-            self.wait_for(SURVIVOR, Some(survivor.to_string()), cx);
-            wait_for_process(Some(survivor.pid));
-        }
-        self.wait_is_over(cx);
         Ok(())
     }
 
@@ -489,20 +406,6 @@ impl<'a, 'b> Driver<'a, 'b> {
         silence.ending = Some(Ending::ask(&script));
     }
 
-    /// Whether somebody else holds a lock that our apt, just started, now waits for.
-    fn look_at_locks(&mut self, run: &Run, cx: &mut dyn BatchContext) -> bool {
-        let holder = locks::holder(self.tree, &[FRONTEND, DATABASE]);
-        let stranger = holder.filter(|holder| holder.pid.is_none_or(|pid| !run.owns(pid)));
-        match &stranger {
-            Some(holder) => self.wait_for(LOCK, Some(holder.to_string()), cx),
-            None if self.waiting.as_ref().is_some_and(|waiting| waiting.what == LOCK) => {
-                self.wait_is_over(cx)
-            }
-            None => {}
-        }
-        stranger.is_some()
-    }
-
     /// Tells the updates that are surely done: dpkg said so of all their packages, its database agrees, and no trigger
     /// of theirs can still fail.
     fn tell_done(&mut self, cx: &mut dyn BatchContext) {
@@ -592,44 +495,6 @@ impl<'a, 'b> Driver<'a, 'b> {
     fn tell_stage(&self, stage: Option<Stage>, cx: &mut dyn BatchContext) {
         if self.tells_stages {
             cx.stage(stage);
-        }
-    }
-
-    /// Waits for something of others.
-    fn wait_for(&mut self, what: &str, holder: Option<String>, cx: &mut dyn BatchContext) {
-        if !self.waits_for_others {
-            self.waits_for_others = true;
-            self.tell_stage(Some(Stage::of(StageKind::Wait, "")), cx);
-        }
-        let since = match &self.waiting {
-            Some(waiting) if waiting.what == what => waiting.since,
-            _ => Timestamp::now(),
-        };
-        self.set_waiting(
-            Some(WaitingFor {
-                what: what.into(),
-                since,
-                holder,
-                detail: None,
-            }),
-            cx,
-        );
-    }
-
-    fn wait_is_over(&mut self, cx: &mut dyn BatchContext) {
-        self.quiet_told = None;
-        if self.waits_for_others && self.tells_stages {
-            self.waits_for_others = false;
-            // dpkg may be at a package by now.
-            cx.stage(self.watch.stage().cloned());
-        }
-        self.set_waiting(None, cx);
-    }
-
-    fn set_waiting(&mut self, waiting: Option<WaitingFor>, cx: &mut dyn BatchContext) {
-        if self.waiting != waiting {
-            self.waiting.clone_from(&waiting);
-            cx.waiting(waiting);
         }
     }
 }

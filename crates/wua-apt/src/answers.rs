@@ -1,6 +1,6 @@
 //! What APT says of a tree's settings and sources: the two short answers that a reading needs.
 //!
-//! `apt-config dump` and `apt-get indextargets` take some 10 and 20 ms. They run beside our own reading, and not at all where
+//! `apt-config dump` and `apt-get indextargets` take some 10 and 20 ms. They are not run where
 //! what they said last was kept ([`crate::kept`]) and still holds.
 //!
 //! `apt-get indextargets` is asked about an empty machine, with lists that are not there: so it does not open (on machines
@@ -33,57 +33,34 @@ pub(crate) struct Answers {
     pub(crate) targets: String,
 }
 
-/// The questions, once asked.
-#[derive(Debug)]
-pub(crate) enum Asked {
-    /// Nobody need be asked.
-    Kept(Answers),
-    /// APT is working on its answers.
-    Running { settings: Question, targets: Question },
-}
-
-impl Asked {
-    /// Takes what was kept, where it holds, else asks APT.
+impl Answers {
+    /// What was kept, where it holds, else what APT says now. Blocks for some 30 ms if APT has to be asked.
     ///
     /// # Errors
-    /// A program cannot be started.
-    pub(crate) fn ask(tree: &AptTree) -> Result<Self, ReadError> {
-        match kept::read(tree) {
-            Some(answers) => Ok(Self::Kept(answers)),
-            None => Self::ask_apt(tree),
-        }
+    /// A program cannot be started, or APT refuses, as it does on malformed sources or settings.
+    pub(crate) fn of(tree: &AptTree) -> Result<Self, ReadError> {
+        kept::read(tree).map_or_else(|| Self::of_apt(tree), Ok)
     }
 
-    /// Asks APT, whatever was kept.
+    /// What APT says now, whatever was kept.
     ///
     /// # Errors
-    /// A program cannot be started.
-    pub(crate) fn ask_apt(tree: &AptTree) -> Result<Self, ReadError> {
-        // The slower one first.
+    /// As [`Answers::of`].
+    pub(crate) fn of_apt(tree: &AptTree) -> Result<Self, ReadError> {
+        // The slower one first; both work at once.
         let targets = Question::ask("apt-get", tree.reading(Program::AptGet).args(TARGETS))?;
         let settings = Question::ask("apt-config", tree.reading(Program::AptConfig).arg("dump"))?;
-        Ok(Self::Running { settings, targets })
-    }
-
-    /// Waits for the answers.
-    ///
-    /// # Errors
-    /// APT refuses, as it does on malformed sources or settings.
-    pub(crate) fn answer(self) -> Result<Answers, ReadError> {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        match self {
-            Self::Kept(answers) => Ok(answers),
-            Self::Running { settings, targets } => Ok(Answers {
-                settings: text(settings.answer()?),
-                targets: text(targets.answer()?),
-            }),
-        }
+        Ok(Self {
+            settings: text(settings.answer()?),
+            targets: text(targets.answer()?),
+        })
     }
 }
 
 /// A program that was asked and has not answered yet.
 #[derive(Debug)]
-pub(crate) struct Question {
+struct Question {
     program: &'static str,
     /// `None` once it has answered.
     child: Option<Child>,

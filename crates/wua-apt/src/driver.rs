@@ -317,8 +317,8 @@ impl<'a, 'b> Driver<'a, 'b> {
         let mut moved: Option<Moved> = None;
         let status = run.follow(|run, heard| match heard {
             Heard::Apt(line) => {
-                if let Some(now) = self.watch.apt(line) {
-                    self.step_later(&mut moved, now, cx);
+                if let Some(over) = self.watch.apt(line).and_then(|now| take_over(&mut moved, now)) {
+                    self.step(over, cx);
                 }
             }
             Heard::Dpkg(line) => {
@@ -328,8 +328,8 @@ impl<'a, 'b> Driver<'a, 'b> {
                 if self.watch.stage() != before.as_ref() {
                     self.tell_stage(self.watch.stage().cloned(), cx);
                 }
-                if let Some(now) = now {
-                    self.step_later(&mut moved, now, cx);
+                if let Some(over) = now.and_then(|now| take_over(&mut moved, now)) {
+                    self.step(over, cx);
                 }
             }
             Heard::Pulse => {
@@ -482,21 +482,18 @@ impl<'a, 'b> Driver<'a, 'b> {
         }
     }
 
-    /// Of steps of one update that are heard together only the last is told, when another's is heard or all lines are read.
-    fn step_later(&mut self, waiting: &mut Option<Moved>, now: Moved, cx: &mut dyn BatchContext) {
-        let update = now.update;
-        if let Some(before) = waiting.replace(now)
-            && before.update != update
-        {
-            self.step(before, cx);
-        }
-    }
-
     fn tell_stage(&self, stage: Option<Stage>, cx: &mut dyn BatchContext) {
         if self.tells_stages {
             cx.stage(stage);
         }
     }
+}
+
+/// Of steps of one update that are heard together only the last is told: once another's is heard, and then the one before is given
+/// here, or once all lines are read.
+fn take_over(latest: &mut Option<Moved>, now: Moved) -> Option<Moved> {
+    let update = now.update;
+    latest.replace(now).filter(|before| before.update != update)
 }
 
 /// How long a run has given no sign of life: no line of dpkg's, nothing printed.
@@ -529,4 +526,27 @@ impl Silence {
 pub(crate) fn failure(error: RunError) -> Failure {
     let code = error.code();
     Failure::because(code, "the package manager cannot be run", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_steps_heard_together_the_last_of_each_update_is_told() {
+        let moved = |update, phase| Moved { update, phase };
+        let heard = [
+            moved(0, Phase::Unpacking),
+            moved(0, Phase::Configuring),
+            moved(1, Phase::Unpacking),
+            moved(0, Phase::Triggers),
+        ];
+        let mut latest = None;
+        let told: Vec<_> = heard
+            .into_iter()
+            .filter_map(|now| take_over(&mut latest, now))
+            .collect();
+        assert_eq!(told, [moved(0, Phase::Configuring), moved(1, Phase::Unpacking)]);
+        assert_eq!(latest, Some(moved(0, Phase::Triggers)));
+    }
 }

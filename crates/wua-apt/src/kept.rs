@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wua_engine::files::make_folder;
 
-use crate::answers::{Answers, Asked};
+use crate::answers::Answers;
 use crate::reader::{AptConfig, ReadError};
 use crate::tree::{AptTree, PRACTICE_CONFIG, Program, TreeKind};
 
@@ -116,7 +116,7 @@ pub fn keep(tree: &AptTree) -> Result<(), NotKept> {
     }
     let libraries = libraries()?;
     let before = key(tree, &libraries)?;
-    let answers = Asked::ask_apt(tree)?.answer()?;
+    let answers = Answers::of_apt(tree)?;
     check_settings(tree, &answers.settings)?;
     // What changed meanwhile may or may not be in the answers.
     if key(tree, &libraries)? != before {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::answers::{Answers, Asked};
+use crate::answers::Answers;
 use crate::reader::ReadError;
 use crate::stanza::Stanzas;
 use crate::tree::AptTree;
@@ -35,7 +35,7 @@ impl Repositories {
     /// # Errors
     /// APT cannot be asked.
     pub(crate) fn ask(tree: &AptTree) -> Result<Self, ReadError> {
-        Ok(Self::of(&Asked::ask(tree)?.answer()?))
+        Ok(Self::of(&Answers::of(tree)?))
     }
 
     /// Where `filename` of the archive at `archive` (without credentials) is offered, without credentials.

@@ -24,13 +24,13 @@ pub(crate) const JOB_MARK: &str = "WUA_JOB";
 /// How many bytes of what a run printed are looked through for its last line.
 const LAST_LINE: u64 = 4 << 10;
 
-/// Opens the files outside a chroot, runs the program, and leaves its exit status beside them. Descriptor 3 is for
-/// APT's status lines, 4 for dpkg's. Both streams of text share a file, so that they stay in order.
+/// Opens the files outside a chroot, runs the program, and leaves its exit status beside them, a line that counts once it is whole.
+/// Descriptor 3 is for APT's status lines, 4 for dpkg's. Both streams of text share a file, so that they stay in order.
 const SHELL: &str = r#"umask 022
 status=$1 dpkg=$2 term=$3 code=$4
 shift 4
 "$@" 3>>"$status" 4>>"$dpkg" >>"$term" 2>&1 </dev/null
-echo "$?" >"$code.new" && mv -f -- "$code.new" "$code"
+echo "$?" >"$code"
 "#;
 
 /// Why a run cannot be started or followed.
@@ -183,7 +183,7 @@ impl Run {
                 let name = entry.file_name().into_string().ok()?;
                 Some(name.strip_prefix("run-")?.strip_suffix(".json")?.to_owned())
             })
-            .filter(|tag| !exit_file(folder, tag).exists())
+            .filter(|tag| exit_status(folder, tag).is_none())
             .collect();
         tags.sort();
         let runs = tags.into_iter().filter_map(|tag| {
@@ -262,7 +262,7 @@ impl Run {
             read?;
             hear(self, Heard::Pulse);
             if over {
-                return Ok(self.exit_status());
+                return Ok(exit_status(&self.folder, &self.tag));
             }
             if bell.wait() {
                 // From now on only survivors are waited for.
@@ -285,15 +285,7 @@ impl Run {
             None => self.leader_lives(),
         };
         // Where the shell around it was killed, apt, dpkg or a script of a package may still be working.
-        Ok(!leader_lives && (exit_file(&self.folder, &self.tag).exists() || !self.has_survivors()))
-    }
-
-    fn exit_status(&self) -> Option<i32> {
-        fs::read_to_string(exit_file(&self.folder, &self.tag))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
+        Ok(!leader_lives && (exit_status(&self.folder, &self.tag).is_some() || !self.has_survivors()))
     }
 
     fn leader_lives(&self) -> bool {
@@ -348,7 +340,7 @@ pub(crate) fn open_sessions(folder: &Path) -> Vec<u32> {
     let open = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let tag = name.strip_prefix("run-")?.strip_suffix(".json")?;
-        if exit_file(folder, tag).exists() {
+        if exit_status(folder, tag).is_some() {
             return None;
         }
         let record: Record = serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()?;
@@ -363,6 +355,12 @@ fn log(folder: &Path, kind: &str, tag: &str) -> PathBuf {
 
 fn exit_file(folder: &Path, tag: &str) -> PathBuf {
     folder.join(format!("exit-{tag}"))
+}
+
+/// How a run ended; none before it did, and where nobody could write it down.
+fn exit_status(folder: &Path, tag: &str) -> Option<i32> {
+    let text = fs::read_to_string(exit_file(folder, tag)).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
 }
 
 fn record_file(folder: &Path, tag: &str) -> PathBuf {
@@ -477,6 +475,15 @@ mod tests {
         assert_eq!(heard, ["early", "late"]);
         assert!(Run::unfinished(folder.path()).is_empty());
         drop(started);
+    }
+
+    #[test]
+    fn an_exit_status_counts_once_its_line_is_whole() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        for (text, expected) in [("", None), ("10", None), ("100\n", Some(100))] {
+            fs::write(exit_file(folder.path(), "1.0"), text).expect("written");
+            assert_eq!(exit_status(folder.path(), "1.0"), expected, "{text:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Whether unattended-upgrades installs updates on the machine: then wua does not do so by itself, too.
 
-use crate::answers::Asked;
+use crate::answers::Answers;
 use crate::dpkg::DpkgDatabase;
 use crate::reader::AptConfig;
 use crate::tree::AptTree;
@@ -14,9 +14,7 @@ pub(crate) fn is_active(tree: &AptTree) -> bool {
         present.any(|package| package.status.is_present())
     };
     DpkgDatabase::read(tree.root()).is_ok_and(is_present)
-        && Asked::ask(tree)
-            .and_then(Asked::answer)
-            .is_ok_and(|answers| is_switched_on(&AptConfig::parse(&answers.settings)))
+        && Answers::of(tree).is_ok_and(|answers| is_switched_on(&AptConfig::parse(&answers.settings)))
 }
 
 /// As `apt.systemd.daily` reads it: a number of days, with or without a unit, or `always`.

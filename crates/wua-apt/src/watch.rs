@@ -11,7 +11,7 @@ use wua_types::{Phase, PlannedChange, PlannedUpdate};
 
 use crate::dpkg::PackageState;
 use crate::status_lines::{
-    AptRecord, ConffileQuestion, DpkgRecord, DpkgWork, PackageName, parse_apt, parse_dpkg,
+    AptRecord, AptStage, ConffileQuestion, DpkgRecord, DpkgWork, PackageName, parse_apt, parse_dpkg,
 };
 use crate::steps::PackageSteps;
 
@@ -222,10 +222,13 @@ impl Watch {
                     Some([place]) => *place,
                     _ => return None,
                 };
-                self.packages[place]
-                    .steps
-                    .staged(stage)
-                    .then(|| self.moved(place))
+                let tracked = &mut self.packages[place];
+                let stepped = tracked.steps.staged(stage);
+                // Not what dpkg said last: APT's lines may be read before those of dpkg's that they follow from.
+                stepped.then_some(Moved {
+                    update: tracked.update,
+                    phase: phase_of(stage),
+                })
             }
             AptRecord::Error { item, text } => {
                 self.failed(&item, &text);
@@ -363,6 +366,19 @@ pub(crate) fn archive_name(change: &PlannedChange) -> Option<String> {
     Some(format!("{}_{version}_{}.deb", change.name, change.architecture))
 }
 
+fn phase_of(stage: AptStage) -> Phase {
+    match stage {
+        AptStage::Preparing | AptStage::Unpacking | AptStage::Installing | AptStage::Other => {
+            Phase::Unpacking
+        }
+        AptStage::PreparingToConfigure | AptStage::Configuring | AptStage::Installed => Phase::Configuring,
+        AptStage::PreparingForRemoval
+        | AptStage::Removing
+        | AptStage::CompletelyRemoving
+        | AptStage::CompletelyRemoved => Phase::Removing,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -424,6 +440,30 @@ mod tests {
         );
         assert_eq!(watch.progress(0), (5, 10));
         assert!(!watch.is_reported_done(0));
+    }
+
+    #[test]
+    fn apt_that_is_heard_before_dpkg_does_not_make_configuring_look_like_unpacking() {
+        let mut watch = watch(&[&[("a", Some("2"))]]);
+        watch.dpkg("processing: upgrade: a");
+        let lines = [
+            "pmstatus:a:20.0000:Unpacking a (amd64)",
+            "pmstatus:a:60.0000:Preparing to configure a (amd64)",
+            "pmstatus:a:80.0000:Configuring a (amd64)",
+        ];
+        let moves = lines.map(|line| watch.apt(line).map(|moved| moved.phase));
+        assert_eq!(
+            moves,
+            [
+                Some(Phase::Unpacking),
+                Some(Phase::Configuring),
+                Some(Phase::Configuring)
+            ]
+        );
+        assert_eq!(
+            watch.dpkg("processing: configure: a").map(|moved| moved.phase),
+            Some(Phase::Configuring)
+        );
     }
 
     #[test]

@@ -11,14 +11,17 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
-/// How long files may change unheard after one was heard. dpkg and a keeper say hundreds of things a second, and each of them that
-/// wakes somebody costs the one who says it time.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long files may change unheard after one was heard: a fiftieth of the time that is listened already, within these bounds. dpkg
+/// and a keeper say hundreds of things a second, and each of them that wakes somebody costs the one who says it time; a job that takes
+/// long is not told worse for a few hundredths of a second.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 /// Hears of changes of some files; of none where the system has no watch left to give.
 #[derive(Debug)]
 pub struct Ear {
     watch: Option<OwnedFd>,
+    since: Instant,
     heard: Option<Instant>,
 }
 
@@ -36,6 +39,7 @@ impl Ear {
             listen().inspect_err(|error| tracing::warn!(%error, ?paths, "changes are not heard of at once"));
         Self {
             watch: watch.ok(),
+            since: Instant::now(),
             heard: None,
         }
     }
@@ -46,7 +50,7 @@ impl Ear {
         self.watch.is_some()
     }
 
-    /// Waits until there is a change, though never twice within 5 ms, or `end` tells of the end of a process, or `limit` is over. A
+    /// Waits until there is a change, though never twice within 5 ms (25 where it is listened for long), or `end` tells of the end of a process, or `limit` is over. A
     /// signal may end it early. Whether it was the end. `changed` is told the names of the files that changed in a folder; none where it
     /// may be any.
     ///
@@ -58,7 +62,8 @@ impl Ear {
         limit: Option<Duration>,
         mut changed: impl FnMut(Option<&CStr>),
     ) -> io::Result<bool> {
-        let pause = self.heard.and_then(|heard| PAUSE.checked_sub(heard.elapsed()));
+        let pause = (self.since.elapsed() / 50).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let pause = self.heard.and_then(|heard| pause.checked_sub(heard.elapsed()));
         if pause.is_some() && wait_for_end(end, pause)? {
             return Ok(true);
         }

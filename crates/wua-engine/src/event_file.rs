@@ -91,17 +91,18 @@ impl EventWriter {
     /// The disk said no.
     pub fn say(&mut self, event: JobEvent) -> io::Result<()> {
         let durable = matches!(event, JobEvent::Completed { .. });
-        let line = EventLine {
+        let mut line = EventLine {
             job: self.job,
             time: Timestamp::now(),
             event,
         };
-        self.whole.write(&line, durable)?;
-        let public = EventLine {
-            event: published(line.event),
-            ..line
-        };
-        self.public.write(&public, false)
+        let text = line_of(&line)?;
+        self.whole.write(&text, durable)?;
+        if unpublish(&mut line.event) {
+            self.public.write(&line_of(&line)?, false)
+        } else {
+            self.public.write(&text, false)
+        }
     }
 }
 
@@ -133,35 +134,53 @@ impl LineFile {
         })
     }
 
-    fn write(&mut self, line: &EventLine, durable: bool) -> io::Result<()> {
-        let mut text = if self.torn { vec![b'\n'] } else { Vec::new() };
-        serde_json::to_writer(&mut text, line)?;
-        text.push(b'\n');
+    fn write(&mut self, line: &[u8], durable: bool) -> io::Result<()> {
         // One write a line, so that no follower and no later keeper ever sees two half lines mixed; what a full disk cut off
         // ends there.
-        let written = crate::seam::at("events").and_then(|()| self.file.write_all(&text));
+        let written = crate::seam::at("events").and_then(|()| match self.torn {
+            true => self.file.write_all(&[b"\n", line].concat()),
+            false => self.file.write_all(line),
+        });
         self.torn = written.is_err();
         written?;
         if durable { self.file.sync_data() } else { Ok(()) }
     }
 }
 
+/// The event with its end of line.
+fn line_of(line: &EventLine) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
 /// The event as everybody may read it: without what programs printed.
 #[must_use]
 pub fn published(mut event: JobEvent) -> JobEvent {
-    match &mut event {
-        JobEvent::Progress(AnyProgress::Installation(now)) => {
-            if let Some(waiting) = &mut now.truth.waiting_for {
-                waiting.detail = None;
-            }
-        }
-        JobEvent::UpdateFinished { result, .. } => result.message = without_quote(&result.message).to_owned(),
-        JobEvent::Warning { message, .. } => *message = without_quote(message).to_owned(),
+    unpublish(&mut event);
+    event
+}
+
+/// Takes out what programs printed; whether there was anything.
+fn unpublish(event: &mut JobEvent) -> bool {
+    let cut = |message: &mut String| {
+        let length = without_quote(message).len();
+        let has_quote = length < message.len();
+        message.truncate(length);
+        has_quote
+    };
+    match event {
+        JobEvent::Progress(AnyProgress::Installation(now)) => now
+            .truth
+            .waiting_for
+            .as_mut()
+            .is_some_and(|waiting| waiting.detail.take().is_some()),
+        JobEvent::UpdateFinished { result, .. } => cut(&mut result.message),
+        JobEvent::Warning { message, .. } => cut(message),
         JobEvent::Progress(AnyProgress::Download(_))
         | JobEvent::Started { .. }
-        | JobEvent::Completed { .. } => {}
+        | JobEvent::Completed { .. } => false,
     }
-    event
 }
 
 fn has_moved(last: &InstallationProgress, now: &InstallationProgress) -> bool {

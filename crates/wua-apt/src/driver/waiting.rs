@@ -14,6 +14,7 @@ use crate::locks::{self, DATABASE, FRONTEND};
 use crate::run::Run;
 use crate::scripts::{Ending, Script};
 use crate::survivors;
+
 /// What people read while a lock is waited for.
 const LOCK: &str = "the package database lock";
 
@@ -149,5 +150,77 @@ impl Driver<'_, '_> {
             self.waiting.clone_from(&waiting);
             cx.waiting(waiting);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::ApplyOptions;
+    use crate::tree::AptTree;
+    use wua_engine::handler::Batch;
+    use wua_engine::store::ContentStore;
+    use wua_sandbox::PracticeMachine;
+    use wua_types::{
+        Phase, PlannedChange, PlannedUpdate, UpdateId, UpdateIdentity, UpdateInstallationResult,
+        UpdateOperation,
+    };
+
+    /// Who keeps what is told of stages.
+    #[derive(Default)]
+    struct Stages(Vec<Option<Stage>>);
+
+    impl BatchContext for Stages {
+        fn stage(&mut self, stage: Option<Stage>) {
+            self.0.push(stage);
+        }
+        fn abort_requested(&self) -> bool {
+            false
+        }
+        fn changing(&mut self) {}
+        fn step(&mut self, _: usize, _: u32, _: u32, _: Phase) {}
+        fn waiting(&mut self, _: Option<WaitingFor>) {}
+        fn finished_together(&mut self, _: Vec<(usize, UpdateInstallationResult)>) {}
+        fn warning(&mut self, _: HResult, _: String) {}
+    }
+
+    #[test]
+    fn the_end_of_a_wait_tells_the_stage_that_dpkg_is_at_by_then() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let machine = PracticeMachine::empty(&folder.path().join("machine")).expect("a machine");
+        let tree = AptTree::open(machine.root()).expect("a tree");
+        let store = ContentStore::new(machine.root().join("var/lib/wua/store"));
+        let change = PlannedChange {
+            name: "a".into(),
+            architecture: "amd64".into(),
+            from: Some("1".into()),
+            to: Some("2".into()),
+            archive: None,
+        };
+        let update = PlannedUpdate {
+            identity: UpdateIdentity {
+                update_id: UpdateId(uuid::Uuid::nil()),
+                revision_number: 1,
+            },
+            title: "a".into(),
+            changes: vec![change],
+            unpacked_bytes: 0,
+        };
+        let batch = Batch {
+            operation: UpdateOperation::Installation,
+            plan: &[update],
+            members: &[0],
+            number: 0,
+            folder: &machine.root().join("var/lib/wua/jobs/test"),
+            store: &store,
+        };
+        let options = ApplyOptions::default();
+        let mut driver = Driver::new(&tree, &batch, &options).expect("a driver");
+        let mut stages = Stages::default();
+        driver.wait_for(LOCK, None, &mut stages);
+        driver.watch.dpkg("processing: upgrade: a");
+        driver.wait_is_over(&mut stages);
+        let expected = [Stage::of(StageKind::Wait, ""), Stage::of(StageKind::Unpack, "a")];
+        assert_eq!(stages.0, expected.map(Some));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::preferences::Pins;
 use super::record::ArchiveRecord;
 use super::scan::{Scanned, scan};
 use super::warning::{ReadError, ReadWarning};
-use crate::answers::Asked;
+use crate::answers::Answers;
 use crate::dpkg::DpkgDatabase;
 use crate::repositories::Repositories;
 use crate::tree::AptTree;
@@ -71,8 +72,17 @@ impl Reading {
     /// When dpkg's database is unreadable or damaged, or APT cannot be asked for its settings. Damaged indexes
     /// are warnings.
     pub fn of(tree: &AptTree) -> Result<Self, ReadError> {
-        let asked = Asked::ask(tree)?;
-        // While APT answers, everything is read that will very likely be wanted.
+        // Nobody needs APT's answers before the indexes are read.
+        std::thread::scope(|scope| {
+            let answers = scope.spawn(|| Answers::of(tree));
+            Self::read(tree, || {
+                answers.join().unwrap_or_else(|panic| resume_unwind(panic))
+            })
+        })
+    }
+
+    /// Reads everything that will very likely be wanted, then waits for APT's answers.
+    fn read(tree: &AptTree, answers: impl FnOnce() -> Result<Answers, ReadError>) -> Result<Self, ReadError> {
         let installed = DpkgDatabase::read(tree.root())?;
         let names: HashSet<&[u8]> = installed
             .present()
@@ -85,7 +95,7 @@ impl Reading {
             .map(PathBuf::as_path)
             .zip(scan(&likely, wanted))
             .collect();
-        let answers = asked.answer()?;
+        let answers = answers()?;
         let config = AptConfig::parse(&answers.settings);
 
         let mut warnings = Vec::new();

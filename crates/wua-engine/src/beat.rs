@@ -4,8 +4,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How often: progress is told each second at least, whatever the machine is busy with.
-const BEAT: Duration = Duration::from_millis(200);
+/// How often: progress is told each second at least, whatever the machine is busy with, and a bar that moves by itself in a job of a
+/// few seconds should not be seen to jump.
+const BEAT: Duration = Duration::from_millis(100);
 
 /// Calls `again` until the other end of `ended` is gone.
 pub(crate) fn beat(ended: &Receiver<()>, again: impl Fn()) {

@@ -57,6 +57,9 @@ struct Options {
     /// Also a real root with pending updates, of which copies are made.
     #[arg(long, value_name = "TREE")]
     root: Option<PathBuf>,
+    /// Measure that root again on copies in this folder, which is to lie in memory: there the disk has no say.
+    #[arg(long, value_name = "FOLDER", requires = "root")]
+    memory: Option<PathBuf>,
     /// Write the table to this file.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
@@ -109,16 +112,18 @@ fn main() -> Outcome<ExitCode> {
         )?);
     }
     if let Some(root) = &options.root {
-        let ground = Ground::real(&folder.path().join("real"), &wua, root)?;
         // PackageKit would need a bus and a policy in that root.
         clients.retain(|client| *client != Client::PackageKit);
-        panels.extend(measure(
-            "real root",
-            &[Part::Install],
-            &ground,
-            &clients,
-            options.rounds,
-        )?);
+        let places = [
+            ("real root", Some(folder.path())),
+            ("real root, in memory", options.memory.as_deref()),
+        ];
+        for (name, place) in places {
+            if let Some(place) = place {
+                let ground = Ground::real(&place.join("real"), &wua, root)?;
+                panels.extend(measure(name, &[Part::Install], &ground, &clients, options.rounds)?);
+            }
+        }
     }
     let table = table::table(&panels);
     println!("{table}");

@@ -37,7 +37,8 @@ impl Learned {
 pub(crate) struct Ground {
     folder: PathBuf,
     wua: PathBuf,
-    is_practice: bool,
+    /// What a practice machine upgrades; none for a real root.
+    transaction: Option<Transaction>,
 }
 
 impl Ground {
@@ -47,7 +48,7 @@ impl Ground {
         let ground = Self {
             folder: folder.into(),
             wua: wua.into(),
-            is_practice: true,
+            transaction: Some(transaction),
         };
         let machine = PracticeMachine::empty(&ground.root())?;
         if transaction == Transaction::Download {
@@ -57,48 +58,63 @@ impl Ground {
             let served = sources.replace(&copied, &format!("http://127.0.0.1:{port}"));
             fs::write(ground.root().join(SOURCES), served)?;
         }
-        let offer = |version| -> Outcome<()> {
-            machine.publish(Suite::Practice, &transaction.packages(version)?)?;
-            Ok(machine.refresh()?)
-        };
-        offer(1)?;
+        ground.offer(transaction, 1)?;
         let packages = transaction.packages(1)?;
         machine.install(&packages.iter().map(|package| package.name()).collect::<Vec<_>>())?;
-        offer(2)?;
-        let before = folder.join("before");
-        copy(&ground.root(), &before)?;
-        for learned in [Learned::Nothing, Learned::OneRun] {
-            copy(&before, &ground.root())?;
-            match learned {
-                Learned::Nothing => finish(&mut ground.apt_get(&["upgrade"])?)?,
-                Learned::OneRun => finish(&mut ground.wua(&["install", "--all"]))?,
-            }
-            finish(&mut ground.apt_get(&["clean"])?)?;
-            offer(3)?;
-            ground.keep(learned)?;
-        }
+        ground.offer(transaction, 2)?;
+        copy(&ground.root(), &ground.before())?;
+        finish(&mut ground.apt_get(&["upgrade"])?)?;
+        ground.make_ready(transaction, Learned::Nothing)?;
         Ok(ground)
     }
 
-    /// Copies in `folder` of the root `real`, whose indexes and archives are fetched. What was learned comes from an upgrade of
-    /// another copy.
+    /// Copies in `folder` of the root `real`, whose indexes and archives are fetched.
     pub(crate) fn real(folder: &Path, wua: &Path, real: &Path) -> Outcome<Self> {
         let ground = Self {
             folder: folder.into(),
             wua: wua.into(),
-            is_practice: false,
+            transaction: None,
         };
         fs::create_dir_all(folder)?;
         copy(real, &ground.kept(Learned::Nothing))?;
-        ground.restore(Learned::Nothing)?;
-        finish(&mut ground.wua(&["install", "--all"]))?;
-        let taught = fs::read(ground.root().join(STATE))?;
-        ground.restore(Learned::Nothing)?;
-        let state = ground.root().join(STATE);
+        Ok(ground)
+    }
+
+    /// Lets wua make the one earlier run, anew each time: how long one run takes is a matter of luck. On a real root, what was
+    /// learned comes from the same upgrade of another copy.
+    pub(crate) fn teach(&self) -> Outcome<()> {
+        match self.transaction {
+            Some(_) => copy(&self.before(), &self.root())?,
+            None => self.restore(Learned::Nothing)?,
+        }
+        finish(&mut self.wua(&["install", "--all"]))?;
+        if let Some(transaction) = self.transaction {
+            return self.make_ready(transaction, Learned::OneRun);
+        }
+        let state = self.root().join(STATE);
+        let taught = fs::read(&state)?;
+        self.restore(Learned::Nothing)?;
         fs::create_dir_all(state.parent().ok_or("the state has no folder")?)?;
         fs::write(state, taught)?;
-        ground.keep(Learned::OneRun)?;
-        Ok(ground)
+        self.keep(Learned::OneRun)
+    }
+
+    /// Version 2 is installed: keeps the machine with version 3 on offer.
+    fn make_ready(&self, transaction: Transaction, learned: Learned) -> Outcome<()> {
+        finish(&mut self.apt_get(&["clean"])?)?;
+        self.offer(transaction, 3)?;
+        self.keep(learned)
+    }
+
+    fn offer(&self, transaction: Transaction, version: u32) -> Outcome<()> {
+        let machine = PracticeMachine::open(&self.root())?;
+        machine.publish(Suite::Practice, &transaction.packages(version)?)?;
+        Ok(machine.refresh()?)
+    }
+
+    /// The practice machine before the run that teaches.
+    fn before(&self) -> PathBuf {
+        self.folder.join("before")
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -133,7 +149,7 @@ impl Ground {
     /// apt-get with these words, set as unattended-upgrades does it. Its status lines go to its output, its other words nowhere.
     pub(crate) fn apt_get(&self, words: &[&str]) -> Outcome<Command> {
         let status_lines = ["-c", "exec \"$@\" 3>&1 >&2", "sh"];
-        let mut command = if self.is_practice {
+        let mut command = if self.transaction.is_some() {
             let mut command = self.program("sh")?;
             command.args(status_lines).arg("apt-get");
             command

@@ -121,7 +121,13 @@ fn main() -> Outcome<ExitCode> {
         for (name, place) in places {
             if let Some(place) = place {
                 let ground = Ground::real(&place.join("real"), &wua, root)?;
-                panels.extend(measure(name, &[Part::Install], &ground, &clients, options.rounds)?);
+                panels.extend(measure(
+                    name,
+                    &[Part::Install],
+                    &ground,
+                    &clients,
+                    options.rounds,
+                )?);
             }
         }
     }
@@ -172,6 +178,8 @@ fn measure(
         })
         .collect();
     for round in 1..=rounds {
+        eprintln!("{name}: round {round} of {rounds}, the earlier run");
+        ground.teach()?;
         let first = (round as usize - 1) % clients.len();
         for client in clients.iter().cycle().skip(first).take(clients.len()) {
             eprintln!("{name}: round {round} of {rounds}, {}", client.name());

@@ -34,7 +34,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// What was kept, where it holds, else what APT says now. Blocks for some 30 ms if APT has to be asked.
+    /// What was kept, where it holds, else what APT says now. Blocks for some 20 ms if APT has to be asked.
     ///
     /// # Errors
     /// A program cannot be started, or APT refuses, as it does on malformed sources or settings.

@@ -21,6 +21,7 @@ use wua_types::{HResult, Phase, UpdateInstallationResult, WaitingFor};
 use crate::apply::ApplyOptions;
 use crate::bell::HEARTBEAT;
 use crate::dpkg::DpkgDatabase;
+use crate::gate;
 use crate::health::must_be_unpacked_again;
 use crate::locks::{self, DATABASE, FRONTEND};
 use crate::outcome;
@@ -228,10 +229,11 @@ impl<'a, 'b> Driver<'a, 'b> {
     /// else took them first.
     pub(crate) fn run(
         &mut self,
-        mut tag: String,
+        first: String,
         command: &Command,
         cx: &mut dyn BatchContext,
     ) -> Result<Ended, Failure> {
+        let mut tag = first.clone();
         loop {
             // Also between two runs of one batch: where dpkg was killed, its script runs on and no lock tells of it.
             self.wait_for_survivors(cx)?;
@@ -248,6 +250,7 @@ impl<'a, 'b> Driver<'a, 'b> {
                 return Ok(Ended { tag });
             }
             tag = self.next_tag();
+            gate::forget_verdict(self.batch.folder, &first);
         }
     }
 
@@ -317,7 +320,11 @@ impl<'a, 'b> Driver<'a, 'b> {
         let mut moved: Option<Moved> = None;
         let status = run.follow(|run, heard| match heard {
             Heard::Apt(line) => {
-                if let Some(over) = self.watch.apt(line).and_then(|now| take_over(&mut moved, now)) {
+                if let Some(over) = self
+                    .watch
+                    .apt(line)
+                    .and_then(|now| replace_latest(&mut moved, now))
+                {
                     self.step(over, cx);
                 }
             }
@@ -328,7 +335,7 @@ impl<'a, 'b> Driver<'a, 'b> {
                 if self.watch.stage() != before.as_ref() {
                     self.tell_stage(self.watch.stage().cloned(), cx);
                 }
-                if let Some(over) = now.and_then(|now| take_over(&mut moved, now)) {
+                if let Some(over) = now.and_then(|now| replace_latest(&mut moved, now)) {
                     self.step(over, cx);
                 }
             }
@@ -489,9 +496,9 @@ impl<'a, 'b> Driver<'a, 'b> {
     }
 }
 
-/// Of steps of one update that are heard together only the last is told: once another's is heard, and then the one before is given
-/// here, or once all lines are read.
-fn take_over(latest: &mut Option<Moved>, now: Moved) -> Option<Moved> {
+/// Keeps `now` as the latest step; gives the one before it if that was another update's, which is to be told then: of one update's steps
+/// that are heard together only the last is.
+fn replace_latest(latest: &mut Option<Moved>, now: Moved) -> Option<Moved> {
     let update = now.update;
     latest.replace(now).filter(|before| before.update != update)
 }
@@ -544,7 +551,7 @@ mod tests {
         let mut latest = None;
         let told: Vec<_> = heard
             .into_iter()
-            .filter_map(|now| take_over(&mut latest, now))
+            .filter_map(|now| replace_latest(&mut latest, now))
             .collect();
         assert_eq!(told, [moved(0, Phase::Configuring), moved(1, Phase::Unpacking)]);
         assert_eq!(latest, Some(moved(0, Phase::Triggers)));

@@ -37,7 +37,7 @@ sed -e '1{' -e '/^VERSION 3$/!Q1' -e '}' \
     -e 's/^\([^ ]*\) \([^ ]*\) \([^ ]*\) [^ ]* [^ ]* [^ ]* [^ ]* [^ ]* \(\*\*REMOVE\*\*\)$/\1 \2 - \3 \4/;t' \
     -e 's/^\([^ ]*\) \([^ ]*\) [^ ]* [^ ]* [^ ]* \([^ ]*\) \([^ ]*\) [^ ]* \(.*\)$/\1 \2 \3 \4 \5/' >"$base.steps"
 sort "$base.steps" >"$base.seen"
-if ! sha256sum -c --quiet "$base.hashes" >"$base.altered"; then
+if ! sha256sum -c --strict --quiet "$base.hashes" >"$base.altered"; then
     echo refused >"$base.verdict"
     echo "wua: apt's plan or an archive is not the authorised one" >&2
     exit 1
@@ -77,7 +77,7 @@ impl Authorised {
 /// What the gate found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// apt never came so far, or the script could not do its work.
+    /// apt never came so far, the script could not do its work, or it met a difference that is none of packages and archives.
     NotReached,
     /// apt's plan is the authorised one.
     Passed,
@@ -100,6 +100,16 @@ pub(crate) struct Difference {
     pub(crate) is_altered: bool,
     /// The difference as a sentence without its full stop.
     pub(crate) sentence: String,
+}
+
+/// Forgets what the gate of the run `tag` found: another run begins with it.
+pub(crate) fn forget_verdict(folder: &Path, tag: &str) {
+    let verdict = with_ending(&folder.join(format!("gate-{tag}")), "verdict");
+    if let Err(error) = fs::remove_file(&verdict)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(file = %verdict.display(), %error, "what the gate found before cannot be forgotten");
+    }
 }
 
 /// The gate of one run.
@@ -165,7 +175,7 @@ impl Gate {
         }
         let mut differences = compare(&self.authorised, seen_steps(&text("seen")));
         if differences.is_empty() {
-            // Another plan has other archives.
+            // Where the steps agree, it was an archive: with another plan, others lie there.
             differences = self.altered(&text("altered"));
         }
         if differences.is_empty() {
@@ -339,6 +349,22 @@ mod tests {
         check_protocol("VERSION 3", authorised, shown)
     }
 
+    /// Shows a plan to the script as apt does; whether it passes.
+    fn ask(gate: &Gate, input: &str) -> bool {
+        let hook = HOOK.split_once('=').expect("an option").1;
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", hook])
+            .env(SCRIPT_VARIABLE, &gate.script)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = shell.spawn().expect("there is a shell");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(input.as_bytes()).expect("written");
+        drop(stdin);
+        child.wait().expect("waited for").success()
+    }
+
     /// Runs the real script in a folder whose name would break an unquoted shell, and tells its verdict.
     fn check_protocol(
         protocol: &str,
@@ -360,23 +386,11 @@ mod tests {
             .map(|(name, old, new)| step(name, *old, *new, &folder))
             .collect();
         let gate = Gate::prepare(&folder, &folder, "1.0", steps).expect("written");
-        let hook = HOOK.split_once('=').expect("an option").1;
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", hook])
-            .env(SCRIPT_VARIABLE, &gate.script)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = shell.spawn().expect("there is a shell");
         let shown = shown.replace("@", &format!("{}/", folder.display()));
-        let input = format!("{protocol}\nAPT::Architecture=amd64\nA::Password=secret\n\n{shown}");
-        child
-            .stdin
-            .take()
-            .expect("piped")
-            .write_all(input.as_bytes())
-            .expect("written");
-        let passed = child.wait().expect("waited for").success();
+        let passed = ask(
+            &gate,
+            &format!("{protocol}\nAPT::Architecture=amd64\nA::Password=secret\n\n{shown}"),
+        );
         for file in fs::read_dir(&folder).expect("the folder") {
             let written = fs::read_to_string(file.expect("a file").path()).expect("text");
             assert!(
@@ -469,6 +483,41 @@ mod tests {
             sentences,
             ["the archive of `altered` was altered after it had been verified"]
         );
+    }
+
+    #[test]
+    fn a_plan_of_removals_alone_is_held_to() {
+        let authorised = [("a", Some("1"), None)];
+        let removal = |name: &str| format!("{name} 1 amd64 none > - - none **REMOVE**\n");
+        assert_eq!(check(&authorised, &removal("a")), (true, Verdict::Passed));
+        assert_eq!(
+            refused(&authorised, &(removal("a") + &removal("b"))),
+            ["apt also wants to remove `b`"]
+        );
+    }
+
+    #[test]
+    fn a_hash_that_is_none_does_not_pass() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        fs::write(folder.path().join("a.deb"), "abc").expect("file");
+        let mut steps = vec![step("a", Some("1"), Some("2"), folder.path())];
+        for (hash, passes) in [(ABC, true), (&ABC[1..], false)] {
+            steps[0].archive = Some((folder.path().join("a.deb"), hash.into()));
+            let gate = Gate::prepare(folder.path(), folder.path(), "1.0", steps.clone()).expect("written");
+            let shown = "a 1 amd64 none < 2 amd64 none @a.deb\n";
+            let shown = shown.replace('@', &format!("{}/", folder.path().display()));
+            assert_eq!(ask(&gate, &format!("VERSION 3\n\n{shown}")), passes, "{hash}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_can_be_forgotten_for_another_run() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let gate = Gate::prepare(folder.path(), folder.path(), "1.0", Vec::new()).expect("written");
+        assert!(ask(&gate, "VERSION 3\n\n"));
+        assert_eq!(gate.verdict(), Verdict::Passed);
+        forget_verdict(folder.path(), "1.0");
+        assert_eq!(gate.verdict(), Verdict::NotReached);
     }
 
     #[test]

@@ -256,8 +256,9 @@ impl Run {
             // Asked before the files are read, so that nothing written before the end is missed.
             let over = self.is_over()?;
             let (mut apt, mut dpkg) = (std::mem::take(&mut self.apt), std::mem::take(&mut self.dpkg));
-            let read = apt.read(|line| hear(self, Heard::Apt(line)));
-            let read = read.and_then(|()| dpkg.read(|line| hear(self, Heard::Dpkg(line))));
+            // dpkg first: what APT says of it is no news then.
+            let read = dpkg.read(|line| hear(self, Heard::Dpkg(line)));
+            let read = read.and_then(|()| apt.read(|line| hear(self, Heard::Apt(line))));
             (self.apt, self.dpkg) = (apt, dpkg);
             read?;
             hear(self, Heard::Pulse);
@@ -438,8 +439,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let script = "echo one >&3; echo two >&4; echo out; echo err >&2; printf half >&3; exit 7";
         let mut run = Run::start(folder.path(), "1.0", &shell(script)).expect("started");
+        let (mut heard, status) = hear(&mut run);
+        // Which of the two files is read first is no promise.
+        heard.sort();
         assert_eq!(
-            hear(&mut run),
+            (heard, status),
             (vec!["3 one".to_owned(), "4 two".to_owned()], Some(7))
         );
         assert_eq!(printed(folder.path(), "1.0", 1 << 10), "out\nerr\n");

@@ -224,10 +224,11 @@ impl Watch {
                 };
                 let tracked = &mut self.packages[place];
                 let stepped = tracked.steps.staged(stage);
-                // Not what dpkg said last: APT's lines may be read before those of dpkg's that they follow from.
-                stepped.then_some(Moved {
+                // Not what dpkg said last: APT may have said more since dpkg's lines were read.
+                let phase = phase_of(stage).filter(|_| stepped)?;
+                Some(Moved {
                     update: tracked.update,
-                    phase: phase_of(stage),
+                    phase,
                 })
             }
             AptRecord::Error { item, text } => {
@@ -366,16 +367,18 @@ pub(crate) fn archive_name(change: &PlannedChange) -> Option<String> {
     Some(format!("{}_{version}_{}.deb", change.name, change.architecture))
 }
 
-fn phase_of(stage: AptStage) -> Phase {
+/// The phase that a stage of APT's belongs to, if it is known.
+fn phase_of(stage: AptStage) -> Option<Phase> {
     match stage {
-        AptStage::Preparing | AptStage::Unpacking | AptStage::Installing | AptStage::Other => {
-            Phase::Unpacking
+        AptStage::Preparing | AptStage::Unpacking | AptStage::Installing => Some(Phase::Unpacking),
+        AptStage::PreparingToConfigure | AptStage::Configuring | AptStage::Installed => {
+            Some(Phase::Configuring)
         }
-        AptStage::PreparingToConfigure | AptStage::Configuring | AptStage::Installed => Phase::Configuring,
         AptStage::PreparingForRemoval
         | AptStage::Removing
         | AptStage::CompletelyRemoving
-        | AptStage::CompletelyRemoved => Phase::Removing,
+        | AptStage::CompletelyRemoved => Some(Phase::Removing),
+        AptStage::Other => None,
     }
 }
 
@@ -443,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn apt_that_is_heard_before_dpkg_does_not_make_configuring_look_like_unpacking() {
+    fn apt_that_says_more_than_dpkg_was_heard_of_does_not_make_configuring_look_like_unpacking() {
         let mut watch = watch(&[&[("a", Some("2"))]]);
         watch.dpkg("processing: upgrade: a");
         let lines = [

@@ -4,13 +4,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How often: progress is told each second at least, whatever the machine is busy with, and a bar that moves by itself in a job of a
-/// few seconds should not be seen to jump.
-const BEAT: Duration = Duration::from_millis(100);
+/// How often: progress is told each second at least, whatever the machine is busy with.
+const BEAT: Duration = Duration::from_millis(200);
 
-/// Calls `again` until the other end of `ended` is gone.
-pub(crate) fn beat(ended: &Receiver<()>, again: impl Fn()) {
-    while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+/// Calls `again` at this interval until the other end of `ended` is gone.
+pub(crate) fn beat(ended: &Receiver<()>, interval: Duration, again: impl Fn()) {
+    while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
         again();
     }
 }
@@ -20,7 +19,7 @@ pub(crate) fn beating<T>(again: impl Fn() + Send, work: impl FnOnce() -> T) -> T
     thread::scope(|scope| {
         let (working, ended) = channel::<()>();
         let thread = thread::Builder::new().name("wua-beat".into());
-        if let Err(error) = thread.spawn_scoped(scope, move || beat(&ended, again)) {
+        if let Err(error) = thread.spawn_scoped(scope, move || beat(&ended, BEAT, again)) {
             tracing::warn!(%error, "followers hear nothing while nothing moves");
         }
         let done = work();

@@ -11,11 +11,18 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
-/// How long files may change unheard after one was heard: a fiftieth of the time that is listened already, within these bounds. dpkg
-/// and a keeper say hundreds of things a second, and each of them that wakes somebody costs the one who says it time; a job that takes
-/// long is not told worse for a few hundredths of a second.
+/// The shortest time that files may change unheard after one was heard.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// And the longest one.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+
+/// How long files may change unheard after one was heard, once it is listened for so long: a fiftieth of that, within bounds. dpkg and a
+/// keeper say hundreds of things a second, and each of them that wakes somebody costs the one who says it time; a job that takes long
+/// is not told worse for a few hundredths of a second.
+fn pause_after(listened: Duration) -> Duration {
+    (listened / 50).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+}
 
 /// Hears of changes of some files; of none where the system has no watch left to give.
 #[derive(Debug)]
@@ -50,9 +57,9 @@ impl Ear {
         self.watch.is_some()
     }
 
-    /// Waits until there is a change, though never twice within 5 ms (25 where it is listened for long), or `end` tells of the end of a process, or `limit` is over. A
-    /// signal may end it early. Whether it was the end. `changed` is told the names of the files that changed in a folder; none where it
-    /// may be any.
+    /// Waits until there is a change, though never twice within 5 ms (25 where it is listened for long), or `end` tells of the end of
+    /// a process, or `limit` is over. A signal may end it early. Whether it was the end. `changed` is told the names of the files that
+    /// changed in a folder; none where it may be any.
     ///
     /// # Errors
     /// The system cannot wait.
@@ -62,7 +69,7 @@ impl Ear {
         limit: Option<Duration>,
         mut changed: impl FnMut(Option<&CStr>),
     ) -> io::Result<bool> {
-        let pause = (self.since.elapsed() / 50).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let pause = pause_after(self.since.elapsed());
         let pause = self.heard.and_then(|heard| pause.checked_sub(heard.elapsed()));
         if pause.is_some() && wait_for_end(end, pause)? {
             return Ok(true);
@@ -145,6 +152,13 @@ mod tests {
             ear.wait(None, LONG, |_| times += 1).expect("waited");
             assert_eq!(times, 1);
         }
+    }
+
+    #[test]
+    fn who_listens_for_long_is_woken_less_often() {
+        let pauses =
+            [0, 100, 500, 1_000, 60_000].map(|listened| pause_after(Duration::from_millis(listened)));
+        assert_eq!(pauses.map(|pause| pause.as_millis()), [5, 5, 10, 20, 25]);
     }
 
     #[test]

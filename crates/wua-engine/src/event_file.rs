@@ -204,7 +204,10 @@ fn same_but_for_estimates(one: &InstallationProgress, other: &InstallationProgre
 mod tests {
     use super::*;
     use crate::folders::Folders;
-    use wua_types::HResult;
+    use wua_types::{
+        HResult, OperationResultCode, Progress as _, UpdateId, UpdateInstallationResult, UpdateResult as _,
+        WaitingFor,
+    };
 
     fn job() -> (tempfile::TempDir, JobFolder) {
         let folder = tempfile::tempdir().expect("temporary folder");
@@ -248,15 +251,38 @@ mod tests {
     fn what_a_program_printed_is_told_to_the_owner_alone() {
         let (_folder, job) = job();
         let mut events = EventWriter::open(&job, Uuid::nil()).expect("opens");
-        let message = wua_types::quote::quote("the script failed", &["password=hunter2".into()]);
-        events.say(warning(&message)).expect("written");
+        let secret = "password=hunter2";
+        let message = wua_types::quote::quote("the script failed", &[secret.into()]);
+        let mut working = InstallationProgress::nothing_done();
+        working.truth.waiting_for = Some(WaitingFor {
+            what: "the script".into(),
+            since: Timestamp::now(),
+            holder: None,
+            detail: Some(secret.into()),
+        });
+        let failed = UpdateInstallationResult::ended(OperationResultCode::Failed, HResult::E_FAIL, &message);
+        let finished = JobEvent::UpdateFinished {
+            index: 0,
+            id: UpdateId(Uuid::nil()),
+            result: failed,
+        };
+        let told = [
+            warning(&message),
+            JobEvent::Progress(AnyProgress::Installation(working)),
+            finished,
+            warning("nothing of anybody's"),
+        ];
+        for event in told {
+            events.say(event).expect("written");
+        }
         let read = |path| std::fs::read_to_string(path).expect("reads");
-        assert!(read(job.events()).contains("hunter2"));
-        let public = read(job.public_events());
-        assert!(
-            public.contains("the script failed") && !public.contains("hunter2"),
-            "{public}"
-        );
+        let (whole, public) = (read(job.events()), read(job.public_events()));
+        assert_eq!(whole.matches(secret).count(), 3);
+        assert!(!public.contains(secret), "{public}");
+        assert_eq!(public.matches("the script").count(), 3);
+        let [whole_lines, public_lines] = [&whole, &public].map(|text| text.lines().collect::<Vec<_>>());
+        assert_eq!((whole_lines.len(), public_lines.len()), (4, 4));
+        assert_eq!(whole_lines[3], public_lines[3], "where nothing is taken out");
         let mode = |path| std::fs::metadata(path).expect("exists").permissions().mode() & 0o777;
         assert_eq!((mode(job.events()), mode(job.public_events())), (0o600, 0o644));
     }

@@ -14,6 +14,9 @@ use crate::event_file::EventWriter;
 use crate::meter::Meter;
 use crate::timeline::Timeline;
 
+/// How often it is looked whether there is news: the bar of a job of two seconds should not be seen to jump. What is none is not said.
+const BEAT: Duration = Duration::from_millis(100);
+
 /// The voice of one job.
 pub(crate) struct Voice {
     pub(crate) meter: Meter,
@@ -112,7 +115,7 @@ impl SharedVoice {
         let voice = Arc::clone(&self.voice);
         let show = move || voice.lock().unwrap_or_else(PoisonError::into_inner).show();
         let thread = thread::Builder::new().name("wua-beat".into());
-        match thread.spawn(move || beat(&ended, show)) {
+        match thread.spawn(move || beat(&ended, BEAT, show)) {
             Ok(_) => self.beat = Some(working),
             Err(error) => tracing::warn!(%error, "followers hear nothing while nothing moves"),
         }

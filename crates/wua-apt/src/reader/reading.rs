@@ -5,6 +5,7 @@ use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use jiff::Timestamp;
 
@@ -73,11 +74,15 @@ impl Reading {
     /// are warnings.
     pub fn of(tree: &AptTree) -> Result<Self, ReadError> {
         // Nobody needs APT's answers before the indexes are read.
-        std::thread::scope(|scope| {
-            let answers = scope.spawn(|| Answers::of(tree));
-            Self::read(tree, || {
-                answers.join().unwrap_or_else(|panic| resume_unwind(panic))
-            })
+        thread::scope(|scope| {
+            let asking = thread::Builder::new().name("wua-answers".into());
+            match asking.spawn_scoped(scope, || Answers::of(tree)) {
+                Ok(answers) => Self::read(tree, || {
+                    answers.join().unwrap_or_else(|panic| resume_unwind(panic))
+                }),
+                // Where there is no thread to be had, they are found out here.
+                Err(_) => Self::read(tree, || Answers::of(tree)),
+            }
         })
     }
 

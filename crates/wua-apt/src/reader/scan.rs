@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use memchr::memmem;
 
@@ -77,13 +78,14 @@ where
                 .push((number, scanned));
         }
     };
-    let helpers = std::thread::available_parallelism()
+    let helpers = thread::available_parallelism()
         .map_or(1, usize::from)
         .min(pieces.len())
         .saturating_sub(1);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..helpers {
-            scope.spawn(work);
+            // Where there is no thread to be had, this one does all.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });

@@ -84,7 +84,10 @@ impl Ground {
     /// learned comes from the same upgrade of another copy.
     pub(crate) fn teach(&self) -> Outcome<()> {
         match self.transaction {
-            Some(_) => copy(&self.before(), &self.root())?,
+            Some(_) => {
+                copy(&self.before(), &self.root())?;
+                rustix::fs::sync();
+            }
             None => self.restore(Learned::Nothing)?,
         }
         finish(&mut self.wua(&["install", "--all"]))?;

@@ -120,7 +120,10 @@ fn main() -> Outcome<ExitCode> {
         ];
         for (name, place) in places {
             if let Some(place) = place {
-                let ground = Ground::real(&place.join("real"), &wua, root)?;
+                let folder = tempfile::Builder::new()
+                    .prefix("wua-progress-")
+                    .tempdir_in(place)?;
+                let ground = Ground::real(&folder.path().join("real"), &wua, root)?;
                 panels.extend(measure(
                     name,
                     &[Part::Install],

@@ -226,7 +226,7 @@ impl<'a, 'b> Driver<'a, 'b> {
     }
 
     /// Runs a program to its end as soon as nothing works on the packages any more and the locks are free; again where somebody
-    /// else took them first.
+    /// else took them first. `first` marks the files of the first run, and the gate that all of them ask.
     pub(crate) fn run(
         &mut self,
         first: String,

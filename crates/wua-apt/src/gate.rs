@@ -175,7 +175,7 @@ impl Gate {
         }
         let mut differences = compare(&self.authorised, seen_steps(&text("seen")));
         if differences.is_empty() {
-            // Where the steps agree, it was an archive: with another plan, others lie there.
+            // Asked only where the steps agree: another plan brings other archives, and all of ours would be missing.
             differences = self.altered(&text("altered"));
         }
         if differences.is_empty() {

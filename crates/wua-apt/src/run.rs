@@ -440,7 +440,7 @@ mod tests {
         let script = "echo one >&3; echo two >&4; echo out; echo err >&2; printf half >&3; exit 7";
         let mut run = Run::start(folder.path(), "1.0", &shell(script)).expect("started");
         let (mut heard, status) = hear(&mut run);
-        // Which of the two files is read first is no promise.
+        // Both lines may be met in one look, or in two.
         heard.sort();
         assert_eq!(
             (heard, status),
@@ -479,6 +479,19 @@ mod tests {
         assert_eq!(heard, ["early", "late"]);
         assert!(Run::unfinished(folder.path()).is_empty());
         drop(started);
+    }
+
+    #[test]
+    fn dpkg_is_heard_before_what_apt_says_of_it() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let script = shell("echo one >&3; echo two >&4");
+        let mut run = Run::start(folder.path(), "1.0", &script).expect("started");
+        // Over, so that one look meets both.
+        run.child.as_mut().expect("ours").wait().expect("waited for");
+        assert_eq!(
+            hear(&mut run),
+            (vec!["4 two".to_owned(), "3 one".to_owned()], Some(0))
+        );
     }
 
     #[test]

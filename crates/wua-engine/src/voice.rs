@@ -14,7 +14,8 @@ use crate::event_file::EventWriter;
 use crate::meter::Meter;
 use crate::timeline::Timeline;
 
-/// How often it is looked whether there is news: the bar of a job of two seconds should not be seen to jump. What is none is not said.
+/// How often it is looked whether there is news, which is said only where there is some: the bar of a job of two seconds should not be
+/// seen to jump.
 const BEAT: Duration = Duration::from_millis(100);
 
 /// The voice of one job.

@@ -80,20 +80,21 @@ impl Ground {
         Ok(ground)
     }
 
-    /// Lets wua make the one earlier run, anew each time: how long one run takes is a matter of luck. On a real root, what was
-    /// learned comes from the same upgrade of another copy.
+    /// Lets wua make the one earlier run, anew each time: how long one run takes is a matter of luck.
     pub(crate) fn teach(&self) -> Outcome<()> {
-        match self.transaction {
-            Some(_) => {
-                copy(&self.before(), &self.root())?;
-                rustix::fs::sync();
-            }
-            None => self.restore(Learned::Nothing)?,
-        }
+        let Some(transaction) = self.transaction else {
+            return self.teach_by_copy();
+        };
+        copy(&self.before(), &self.root())?;
+        rustix::fs::sync();
         finish(&mut self.wua(&["install", "--all"]))?;
-        if let Some(transaction) = self.transaction {
-            return self.make_ready(transaction, Learned::OneRun);
-        }
+        self.make_ready(transaction, Learned::OneRun)
+    }
+
+    /// A real root has one upgrade to make: what was learned comes from the same one of another copy.
+    fn teach_by_copy(&self) -> Outcome<()> {
+        self.restore(Learned::Nothing)?;
+        finish(&mut self.wua(&["install", "--all"]))?;
         let state = self.root().join(STATE);
         let taught = fs::read(&state)?;
         self.restore(Learned::Nothing)?;

@@ -114,24 +114,22 @@ fn main() -> Outcome<ExitCode> {
     if let Some(root) = &options.root {
         // PackageKit would need a bus and a policy in that root.
         clients.retain(|client| *client != Client::PackageKit);
-        let places = [
-            ("real root", Some(folder.path())),
-            ("real root, in memory", options.memory.as_deref()),
-        ];
-        for (name, place) in places {
-            if let Some(place) = place {
-                let folder = tempfile::Builder::new()
-                    .prefix("wua-progress-")
-                    .tempdir_in(place)?;
-                let ground = Ground::real(&folder.path().join("real"), &wua, root)?;
-                panels.extend(measure(
-                    name,
-                    &[Part::Install],
-                    &ground,
-                    &clients,
-                    options.rounds,
-                )?);
-            }
+        let memory = options
+            .memory
+            .as_deref()
+            .map(|place| ("real root, in memory", place));
+        for (name, place) in [("real root", folder.path())].into_iter().chain(memory) {
+            let folder = tempfile::Builder::new()
+                .prefix("wua-progress-")
+                .tempdir_in(place)?;
+            let ground = Ground::real(&folder.path().join("real"), &wua, root)?;
+            panels.extend(measure(
+                name,
+                &[Part::Install],
+                &ground,
+                &clients,
+                options.rounds,
+            )?);
         }
     }
     let table = table::table(&panels);

@@ -235,12 +235,15 @@ fn r19_each_update_has_its_notice_and_the_last_shows_a_hundred() {
     let notices: Vec<_> = notices.iter().collect();
     assert_eq!(notices.iter().filter(|notice| notice.is_none()).count(), 1);
     assert_eq!(notices.last(), Some(&None), "nothing after the end");
-    let finals: Vec<_> = notices
+    let mut finals: Vec<_> = notices
         .iter()
         .flatten()
         .filter(|(_, code, ..)| code.is_final())
         .collect();
-    for (place, (index, code, result, _)) in finals.iter().enumerate().take(3) {
+    // A notice of what may merge can repeat the last result before the next one is there.
+    finals.dedup_by_key(|(index, ..)| *index);
+    assert_eq!(finals.len(), 3);
+    for (place, (index, code, result, _)) in finals.iter().enumerate() {
         assert_eq!((place, *code), (*index, outcome.updates[place].result_code));
         assert_eq!(*result, outcome.updates[place]);
     }
